@@ -1,0 +1,115 @@
+"""JSON-RPC 2.0 as MCP uses it: codes, envelopes, and messages built by splicing bytes.
+
+Results and parameters travel as raw JSON: what is not read is not decoded, so unknown fields arrive as they left.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+RESOURCE_NOT_FOUND: Final = -32002
+"""Handshake era only; the modern era says `INVALID_PARAMS` (2026-07-28, server/resources)."""
+HEADER_MISMATCH: Final = -32020
+MISSING_CLIENT_CAPABILITY: Final = -32021
+UNSUPPORTED_REVISION: Final = -32022
+
+PROTOCOL_VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
+CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
+CLIENT_CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
+LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
+SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+SUBSCRIPTION_ID_KEY: Final = "io.modelcontextprotocol/subscriptionId"
+PROGRESS_TOKEN_KEY: Final = "progressToken"
+
+Object = dict[str, msgspec.Raw]
+"""A JSON object of which only the keys are decoded."""
+
+
+class Message(msgspec.Struct):
+    """Any JSON-RPC message: a request has method and id, a notification a method, a response an id."""
+
+    jsonrpc: str | None = None
+    id: msgspec.Raw = msgspec.Raw()
+    method: str | None = None
+    params: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+class ErrorObject(msgspec.Struct, omit_defaults=True):
+    """The `error` member of a response."""
+
+    code: int
+    message: str
+    data: Any = None
+
+
+_message_decoder: Final = msgspec.json.Decoder(Message)
+_object_decoder: Final = msgspec.json.Decoder(Object)
+_error_decoder: Final = msgspec.json.Decoder(ErrorObject)
+encode: Final = msgspec.json.Encoder().encode
+"""Any value, `msgspec.Raw` included, as JSON bytes."""
+
+
+def decode_message(data: bytes | bytearray | memoryview) -> Message:
+    """Decode one envelope, its id, params, result and error left raw.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON, or not an object of that shape.
+    """
+    return _message_decoder.decode(data)
+
+
+def decode_object(data: bytes | msgspec.Raw) -> Object:
+    """Decode the keys of a JSON object, its values left raw. Nothing at all is an empty object.
+
+    Raises:
+        msgspec.DecodeError: it is not a JSON object.
+    """
+    return _object_decoder.decode(data) if data else {}
+
+
+def decode_error(data: bytes | msgspec.Raw) -> ErrorObject:
+    """Decode an `error` member.
+
+    Raises:
+        msgspec.DecodeError: it is not a JSON-RPC error.
+    """
+    return _error_decoder.decode(data)
+
+
+def with_member(body: bytes, key: str, value: bytes) -> bytes:
+    """Add one member to the front of a JSON object without decoding it; `body` must not have that key."""
+    inner = body.strip()[1:]
+    separator = b"" if inner.lstrip().startswith(b"}") else b","
+    return b'{"%b":%b%b%b' % (key.encode(), value, separator, inner)
+
+
+def request(request_id: int, method: str, params: bytes) -> bytes:
+    """A request of ours; `params` is a JSON object."""
+    return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}' % (request_id, method.encode(), params)
+
+
+def notification(method: str, params: bytes = b"{}") -> bytes:
+    """A notification; `params` is a JSON object."""
+    return b'{"jsonrpc":"2.0","method":"%b","params":%b}' % (method.encode(), params)
+
+
+def result_response(request_id: bytes, result: bytes) -> bytes:
+    """A successful response; `request_id` as raw JSON, exactly as it came."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request_id, result)
+
+
+def error_response(request_id: bytes, error: bytes) -> bytes:
+    """A failed response; `error` is a JSON-RPC error object."""
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (request_id, error)
+
+
+def error(code: int, message: str, data: Any = None) -> bytes:
+    """A JSON-RPC error object, `data` left out if there is none."""
+    return encode(ErrorObject(code, message, data))

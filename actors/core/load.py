@@ -1,0 +1,12 @@
+"""What a replica says of itself with every outcome, so that balancers know without asking."""
+
+import msgspec
+
+from actors.core.breaker import State
+
+
+class Load(msgspec.Struct, frozen=True, array_like=True):
+    """The state of one replica at the moment it sent an outcome."""
+
+    in_flight: int = 0
+    breaker: State = State.CLOSED

@@ -1,0 +1,81 @@
+"""What became of a call: `Reply` or `Failure`. Both are values; exceptions stay in their process."""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from actors.core import jsonrpc
+from actors.core.revisions import Era
+
+
+class FailureKind(StrEnum):
+    """Why a call produced no reply; each kind has one meaning and one sentence."""
+
+    UNAVAILABLE = "unavailable"
+    """The backend is not up: it is starting, crashed, or could not be reached."""
+    BREAKER_OPEN = "breaker_open"
+    BUSY = "busy"
+    """At its limit of calls, or the link to it is full."""
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    """It went away before it answered; the call may have run."""
+    TOO_LARGE = "too_large"
+    PROTOCOL = "protocol"
+    """It answered something that is not MCP."""
+    CANCELLED = "cancelled"
+    UNSUPPORTED = "unsupported"
+    """What was asked cannot be carried to this server."""
+
+
+NEVER_SENT: Final = frozenset({FailureKind.UNAVAILABLE, FailureKind.BREAKER_OPEN, FailureKind.BUSY})
+"""The server has not seen the call, so another replica may have it."""
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+    """The server answered. A JSON-RPC error is an answer too."""
+
+    body: bytes
+    """A JSON object: the `result` member, or the `error` member if `is_error`."""
+    era: Era
+    """The era whose form the body has."""
+    is_error: bool = False
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True, tag="f"):
+    """The backend did not answer."""
+
+    kind: FailureKind
+    backend: str
+    detail: str = ""
+    """More for a person to read; never a secret."""
+    retry_after: float | None = None
+    """Seconds the caller should wait, when we know."""
+
+
+Outcome = Reply | Failure
+
+SENTENCES: Final = {
+    FailureKind.UNAVAILABLE: "backend {backend!r} is not available",
+    FailureKind.BREAKER_OPEN: "backend {backend!r} failed too often and is left alone for a while",
+    FailureKind.BUSY: "backend {backend!r} is at its limit of calls",
+    FailureKind.TIMEOUT: "backend {backend!r} did not answer in time",
+    FailureKind.DISCONNECTED: "backend {backend!r} went away before it answered; the call may have run",
+    FailureKind.TOO_LARGE: "backend {backend!r} sent a message over the size limit",
+    FailureKind.PROTOCOL: "backend {backend!r} answered something that is not MCP",
+    FailureKind.CANCELLED: "the call to backend {backend!r} was cancelled",
+    FailureKind.UNSUPPORTED: "backend {backend!r} cannot do this",
+}
+
+
+def failure_error(failure: Failure) -> bytes:
+    """A failure as a JSON-RPC error object.
+
+    `INTERNAL_ERROR` with a reason in `data`: the codes around it are reserved (2026-07-28, basic, Error Codes).
+    """
+    sentence = SENTENCES[failure.kind].format(backend=failure.backend)
+    message = f"{sentence}: {failure.detail}" if failure.detail else sentence
+    data: dict[str, str | float] = {"reason": failure.kind.value, "backend": failure.backend}
+    if failure.retry_after is not None:
+        data["retryAfter"] = round(failure.retry_after, 3)
+    return jsonrpc.error(jsonrpc.INTERNAL_ERROR, message, data)

@@ -1,0 +1,1 @@
+"""The door of the gateway: HTTP, authentication, configuration and the command line."""
