@@ -24,10 +24,11 @@ CLIENT_CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
 LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
 SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
 SUBSCRIPTION_ID_KEY: Final = "io.modelcontextprotocol/subscriptionId"
-PROGRESS_TOKEN_KEY: Final = "progressToken"
+PROGRESS_KEY: Final = "progressToken"
 
 Object = dict[str, msgspec.Raw]
-"""A JSON object of which only the keys are decoded."""
+"""A JSON object of which only the keys are decoded. `msgspec.Raw` is no `bytes`, whatever its stub says: wrap it in
+`bytes()` before comparing it, keeping it, or sending it over the bus."""
 
 
 class Message(msgspec.Struct):
@@ -51,18 +52,32 @@ class ErrorObject(msgspec.Struct, omit_defaults=True):
 
 _message_decoder: Final = msgspec.json.Decoder(Message)
 _object_decoder: Final = msgspec.json.Decoder(Object)
+_text_decoder: Final = msgspec.json.Decoder(str)
 _error_decoder: Final = msgspec.json.Decoder(ErrorObject)
 encode: Final = msgspec.json.Encoder().encode
 """Any value, `msgspec.Raw` included, as JSON bytes."""
+
+
+def raw(value: Any) -> msgspec.Raw:
+    """A value as JSON that fits among raw members."""
+    return msgspec.Raw(encode(value))
+
+
+def raw_bytes(value: bytes) -> msgspec.Raw:
+    """Bytes that are JSON already, fit to stand among raw members."""
+    return msgspec.Raw(value)
 
 
 def decode_message(data: bytes | bytearray | memoryview) -> Message:
     """Decode one envelope, its id, params, result and error left raw.
 
     Raises:
-        msgspec.DecodeError: it is not JSON, or not an object of that shape.
+        msgspec.DecodeError: it is not JSON, nested too deeply, or not an object of that shape.
     """
-    return _message_decoder.decode(data)
+    try:
+        return _message_decoder.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
 
 
 def decode_object(data: bytes | msgspec.Raw) -> Object:
@@ -72,6 +87,26 @@ def decode_object(data: bytes | msgspec.Raw) -> Object:
         msgspec.DecodeError: it is not a JSON object.
     """
     return _object_decoder.decode(data) if data else {}
+
+
+def value(data: bytes | msgspec.Raw | None) -> Any:
+    """A raw member decoded whole; absent is `None`, like null."""
+    return None if data is None else msgspec.json.decode(data)
+
+
+def text(data: bytes | msgspec.Raw | None) -> str | None:
+    """A raw member that is a string; nothing if it is absent or of another type."""
+    if data is None:
+        return None
+    try:
+        return _text_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def is_object(data: bytes | msgspec.Raw) -> bool:
+    """Whether a raw member is a JSON object."""
+    return bytes(data).startswith(b"{")
 
 
 def decode_error(data: bytes | msgspec.Raw) -> ErrorObject:

@@ -17,7 +17,7 @@ LATEST_HANDSHAKE: Final = HANDSHAKE_REVISIONS[-1]
 LATEST_MODERN: Final = MODERN_REVISIONS[-1]
 
 ASSUMED_REVISION: Final = "2025-03-26"
-"""What a legacy HTTP request without a version header speaks (2025-11-25, basic/transports, Protocol Version Header)."""
+"""What a legacy HTTP request without a version header speaks (2025-11-25, basic/transports)."""
 
 
 class Era(StrEnum):

@@ -1,9 +1,38 @@
-"""Every setting, once, with its unit and its reason. `serve_app.config` validates files into these."""
+"""Every setting, once, with its unit, its reason and its range. `serve_app.config` validates files into these.
 
+Whoever makes one, from a file or by hand, gets a `SettingsError` for what cannot work. What depends on the machine
+(commands, folders, key files) is not decided here.
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
+
+from actors.core.rules import between, byte_size, clashes, header_rules, host_well, require, seconds, texts, url_rule
+
+NAME_PATTERN: Final = r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,30}[A-Za-z0-9])?"
+"""A backend's name: part of tool names, which model providers limit to 64 characters. `__` divides it from the tool."""
+
+NAME_SENTENCE: Final = (
+    "a name has 1 to 32 letters, digits, `-` and `_`, begins and ends with a letter or digit, and holds no `__`"
+)
+
+ALGORITHMS: Final = ("HS256", "RS256", "ES256")
+"""Signatures of tokens that can be checked; `none` is never one of them."""
+
+LOG_FORMATS: Final = ("text", "json")
+
+MAX_REPLICAS: Final = 100
+"""Each is a process of some 60 MB: a greater number is a slip of the pen."""
+
+_STRICT: Final = {"extra": "forbid", "strict": True}
+"""For pydantic, which reads it from the class: no unknown keys, and no `"5"` for a number."""
+
+_HASH_PATTERN: Final = r"sha256:[0-9a-f]{64}"
+_ALLOWED_HOST_PATTERN: Final = r"[^\s/@]+"
+_ORIGIN_PATTERN: Final = r"\*|null|[a-z][a-z0-9+.-]*://[^\s/@]+"
 
 
 class Naming(StrEnum):
@@ -21,19 +50,40 @@ class Naming(StrEnum):
 class StdioEndpoint:
     """A server that is started here and spoken to over its standard streams."""
 
+    __pydantic_config__: ClassVar = _STRICT
+
     command: str
-    args: tuple[str, ...] = ()
+    args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added to a short list of harmless variables; the rest of our environment is not passed on."""
     cwd: str | None = None
+    """The folder it runs in; ours, if not given."""
+
+    def __post_init__(self) -> None:
+        names_well = all(name and "=" not in name for name in self.env)
+        require(
+            (("command",), bool(self.command.strip()), "must not be empty"),
+            (("cwd",), self.cwd is None or bool(self.cwd.strip()), "must not be empty"),
+            (("env",), names_well, "has a variable whose name is empty or holds `=`"),
+            texts("command", [self.command]),
+            texts("args", self.args),
+            texts("env", [*self.env, *self.env.values()]),
+            texts("cwd", [self.cwd or ""]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpEndpoint:
     """A server behind a URL, spoken to over streamable HTTP."""
 
-    url: str
+    __pydantic_config__: ClassVar = _STRICT
+
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent with every request."""
+
+    def __post_init__(self) -> None:
+        require(url_rule("url", self.url, instead="send them in `headers`"), *header_rules(self.headers))
 
 
 Endpoint = StdioEndpoint | HttpEndpoint
@@ -42,6 +92,8 @@ Endpoint = StdioEndpoint | HttpEndpoint
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerSettings:
     """When a backend's breaker trips, and what closes it again."""
+
+    __pydantic_config__: ClassVar = _STRICT
 
     failure_threshold: int = 5
     """Consecutive failures which trip it."""
@@ -52,10 +104,20 @@ class BreakerSettings:
     successes_to_close: int = 3
     """Consecutive successful probes which close it."""
 
+    def __post_init__(self) -> None:
+        require(
+            between("failure_threshold", self.failure_threshold, 1, 1000),
+            seconds("open_seconds", self.open_seconds),
+            between("probe_limit", self.probe_limit, 1, 1000),
+            between("successes_to_close", self.successes_to_close, 1, 1000),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSettings:
     """One configured MCP server."""
+
+    __pydantic_config__: ClassVar = _STRICT
 
     name: str
     endpoint: Endpoint
@@ -71,10 +133,22 @@ class BackendSettings:
     """The largest message accepted from the server."""
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
 
+    def __post_init__(self) -> None:
+        require(
+            (("name",), bool(re.fullmatch(NAME_PATTERN, self.name)), NAME_SENTENCE),
+            between("replicas", self.replicas, 1, MAX_REPLICAS),
+            seconds("timeout", self.timeout),
+            seconds("start_timeout", self.start_timeout),
+            between("concurrency_limit", self.concurrency_limit, 1, 100_000),
+            byte_size("max_message_bytes", self.max_message_bytes),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """The gateway itself."""
+
+    __pydantic_config__: ClassVar = _STRICT
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -94,10 +168,27 @@ class ServerSettings:
     log_format: str = "text"
     """`text` or `json`."""
 
+    def __post_init__(self) -> None:
+        hosts_well = all(re.fullmatch(_ALLOWED_HOST_PATTERN, host) for host in self.allowed_hosts)
+        origins_well = all(re.fullmatch(_ORIGIN_PATTERN, origin) for origin in self.allowed_origins)
+        require(
+            (("host",), host_well(self.host), "must be an address or a host name, without a port"),
+            between("port", self.port, 1, 65_535),
+            between("replicas", self.replicas, 1, MAX_REPLICAS),
+            seconds("drain_seconds", self.drain_seconds, zero=True),
+            byte_size("max_body_bytes", self.max_body_bytes),
+            (("allowed_hosts",), hosts_well, "must hold host names, with or without a port, and no URLs"),
+            (("allowed_origins",), origins_well, "must hold origins like https://example.com, without a path"),
+            between("start_concurrency", self.start_concurrency, 1, 1000),
+            (("log_format",), self.log_format in LOG_FORMATS, "must be text or json"),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerSettings:
     """One issuer of bearer tokens whom we trust."""
+
+    __pydantic_config__: ClassVar = _STRICT
 
     issuer: str
     audience: str
@@ -109,34 +200,76 @@ class IssuerSettings:
     leeway_seconds: float = 30.0
     """Tolerated difference between the issuer's clock and ours."""
 
+    def __post_init__(self) -> None:
+        shared, fetched = "HS256" in self.algorithms, self.jwks_url is not None
+        known = bool(self.algorithms) and all(name in ALGORITHMS for name in self.algorithms)
+        one_source = (self.key_file is None) is fetched
+        require(
+            (("issuer",), bool(self.issuer.strip()), "must not be empty"),
+            (("audience",), bool(self.audience.strip()), "must not be empty"),
+            (("algorithms",), known, f"must be one or more of {', '.join(ALGORITHMS)}"),
+            # Whoever knows a public key could sign with it, if it were also taken for a shared secret.
+            (("algorithms",), not shared or len(set(self.algorithms)) == 1, "must not mix HS256 with public keys"),
+            (("algorithms",), not (shared and fetched), "must not list HS256: a JWKS holds public keys only"),
+            ((), one_source, "needs a key_file or a jwks_url, and not both"),
+            seconds("leeway_seconds", self.leeway_seconds, zero=True),
+            *([] if self.jwks_url is None else [url_rule("jwks_url", self.jwks_url, instead="a key set is public")]),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeySettings:
     """One API key, stored as its hash."""
 
+    __pydantic_config__: ClassVar = _STRICT
+
     name: str
     hash: str = field(repr=False)
-    """`sha256:` and 64 hexadecimal digits."""
+    """`sha256:` and 64 hexadecimal digits in lower case."""
+
+    def __post_init__(self) -> None:
+        require(
+            (("name",), bool(self.name.strip()), "must not be empty"),
+            (
+                ("hash",),
+                bool(re.fullmatch(_HASH_PATTERN, self.hash)),
+                "must be `sha256:` and 64 hexadecimal digits in lower case",
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
     """Who may come in."""
 
+    __pydantic_config__: ClassVar = _STRICT
+
     issuers: tuple[IssuerSettings, ...] = ()
     api_keys: tuple[ApiKeySettings, ...] = ()
     verdict_seconds: float = 60.0
     """How long an ingress may reuse the verdict on a credential that has no expiry of its own."""
+
+    def __post_init__(self) -> None:
+        issuers = [issuer.issuer for issuer in self.issuers]
+        keys = [key.name for key in self.api_keys]
+        require(
+            ((), bool(issuers or keys), "needs an issuer or an API key: nobody could come in"),
+            (("issuers",), len(set(issuers)) == len(issuers), "must not name one issuer twice"),
+            (("api_keys",), len(set(keys)) == len(keys), "must not use one name twice"),
+            seconds("verdict_seconds", self.verdict_seconds),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole configuration."""
 
+    __pydantic_config__: ClassVar = _STRICT
+
     backends: tuple[BackendSettings, ...]
     server: ServerSettings = field(default_factory=ServerSettings)
     auth: AuthSettings | None = None
 
-
-NAME_PATTERN: Final = r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,30}[A-Za-z0-9])?"
-"""A backend's name: part of tool names, which model providers limit to 64 characters. `__` divides it from the tool."""
+    def __post_init__(self) -> None:
+        clashing = clashes(backend.name for backend in self.backends)
+        require((("backends",), not clashing, "must have names that differ in more than upper and lower case"))

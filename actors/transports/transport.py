@@ -28,6 +28,13 @@ class Transport(Protocol):
     closed: Callable[[str], None]
     """Called once, with a reason for people, when the connection is lost without `close`; open requests failed first."""
 
+    forgotten: Callable[[], None]
+    """Called when the server says that it does not know our session any more; the request it refused has not run,
+    and fails with `FailureKind.UNAVAILABLE` next. Over stdio it never is."""
+
+    drop_cancels: bool
+    """Whether `drop` alone tells a modern server to stop: over HTTP it closes the response stream."""
+
     async def connect(self) -> None:
         """Start the server, or make ready to reach it.
 
@@ -46,6 +53,13 @@ class Transport(Protocol):
         """Stop listening for a request: its sink hears nothing more, a late response is discarded.
 
         Over HTTP this closes the response stream, which a modern server takes as a cancellation.
+        """
+
+    def established(self, revision: str) -> None:
+        """The handshake is done: mark what follows with the revision and the session, and hear the server out.
+
+        Over HTTP it adds `MCP-Protocol-Version` and `Mcp-Session-Id` to every request and opens the stream for
+        unsolicited messages; over stdio there is nothing to do.
         """
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:

@@ -1,0 +1,189 @@
+"""The ingress's end of the bus: connects to a backend replica, opens exchanges and reads them."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from actors.bus import frames
+from actors.bus.address import parse
+from actors.bus.attachment import Attachment, LinkLost
+from actors.bus.handshake import NONCE_BYTES, CallerHandshake, Handshake
+from actors.bus.link import Link, LinkSettings
+from actors.core.call import Call
+from actors.core.load import Load
+from actors.core.outcome import Failure, FailureKind
+
+log = structlog.get_logger()
+
+
+class LinkRefused(ConnectionError):  # noqa: N818, it names what happened
+    """The other end closed the connection, refused the handshake, or is not the backend it should be."""
+
+
+def _nobody(_reason: str) -> None:
+    """The default of `on_closed`."""
+
+
+async def dial(
+    address: str,
+    secret: bytes,
+    *,
+    backend: str,
+    settings: LinkSettings | None = None,
+    on_closed: Callable[[str], None] = _nobody,
+    nonces: Callable[[int], bytes] = secrets.token_bytes,
+) -> "CallerLink":
+    """Connect to a replica of `backend` at `unix:/path` or `tcp:host:port`, within `handshake_seconds`.
+
+    `on_closed` is called once, with a reason for people, when the link is lost without `CallerLink.close`, after every
+    attachment on it has ended.
+
+    Raises:
+        LinkRefused: it answered, and one of the two ends does not accept the other.
+        OSError: it cannot be reached; `TimeoutError` if that took too long.
+        ValueError: it is not an address, or the secret is too short.
+    """
+    limits = settings or LinkSettings()
+    handshake = CallerHandshake(secret, nonces(NONCE_BYTES))
+    link = CallerLink(backend, handshake, limits, on_closed)
+    try:
+        async with asyncio.timeout(limits.handshake_seconds):
+            await parse(address).connect(lambda: link.link)
+            await link.established()
+    except BaseException as error:
+        link.close()
+        if isinstance(error, TimeoutError):
+            raise TimeoutError(f"{address} did not complete a handshake in {limits.handshake_seconds:g} s") from None
+        raise
+    log.debug("link_dialled", backend=backend, address=address)
+    return link
+
+
+class CallerLink:
+    """One link to one backend replica. Made by `dial`."""
+
+    def __init__(
+        self, backend: str, handshake: Handshake, settings: LinkSettings, on_closed: Callable[[str], None]
+    ) -> None:
+        self.load = Load()
+        """What the replica last said of itself; it does so with every outcome."""
+        self.link: Final = Link(self, handshake, settings)
+        self._backend = backend
+        self._on_closed = on_closed
+        self._established: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        """Nothing, or why it was refused: an exception that nobody waits for any more would be reported as a bug."""
+        self._number = 0
+        self._attachments: dict[int, Attachment] = {}
+        self._on_frame: Final[dict[type, Callable[..., None]]] = {
+            frames.Event: self._event,
+            frames.OutcomeFrame: self._outcome,
+        }
+
+    @property
+    def closed(self) -> bool:
+        """Whether the link is lost or was closed."""
+        return self.link.closed
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges being read over this link."""
+        return len(self._attachments)
+
+    def open(self, call: Call, exchange_id: bytes) -> Attachment:
+        """Start a call, and read it. `exchange_id` is 16 bytes, and new: the backend executes none twice.
+
+        Never raises: what goes wrong is the attachment's outcome.
+        """
+        number, attachment = self._attachment()
+        if self.closed:
+            attachment.ended(Failure(FailureKind.UNAVAILABLE, self._backend, "the link to it is lost"))
+        elif not self.link.writable:
+            attachment.ended(Failure(FailureKind.BUSY, self._backend, "the link to it is full"))
+        elif not self.link.send(frames.Open(number, exchange_id, call)):
+            attachment.ended(Failure(FailureKind.UNSUPPORTED, self._backend, "the call is larger than a frame"))
+        else:
+            self._attachments[number] = attachment
+        return attachment
+
+    def attach(self, exchange_id: bytes, after: int) -> Attachment:
+        """Read an exchange which was opened before, over this link or another: its events after `after`, its outcome.
+
+        A backend which does not know it (any more) says `FailureKind.DISCONNECTED`. Whoever reads it now is cut off.
+        """
+        number, attachment = self._attachment()
+        attachment.last_seq = after
+        if self.link.send(frames.Attach(number, exchange_id, after)):
+            self._attachments[number] = attachment
+        else:
+            attachment.ended(LinkLost("the link was lost before"))
+        return attachment
+
+    def cancel_origin(self, origin: bytes) -> None:
+        """Tell the replica to cancel whatever runs for this downstream request, whoever opened it."""
+        self.link.send(frames.CancelOrigin(origin))
+
+    def close(self) -> None:
+        """Close the link at once; what is attached reads `LinkLost`. Safe to repeat."""
+        self._on_closed = _nobody
+        self.link.close("closed by its owner")
+
+    async def established(self) -> None:
+        """Wait until the other end has proved itself.
+
+        Raises:
+            LinkRefused: it did not.
+        """
+        refusal = await self._established
+        if refusal is not None:
+            raise LinkRefused(refusal)
+
+    def link_ready(self) -> None:
+        """See `LinkOwner.link_ready`."""
+        if not self._established.done():
+            self._established.set_result(None)
+
+    def link_received(self, frame: frames.Frame) -> None:
+        """See `LinkOwner.link_received`."""
+        on_frame = self._on_frame.get(type(frame))
+        if on_frame is None:
+            self.link.close(f"{type(frame).__name__} is not for a caller")
+        else:
+            on_frame(frame)
+
+    def link_writable(self) -> None:
+        """See `LinkOwner.link_writable`. Nothing waits here: a full link refuses calls."""
+
+    def link_lost(self, reason: str) -> None:
+        """See `LinkOwner.link_lost`."""
+        if not self.link.ready:
+            if not self._established.done():
+                self._established.set_result(reason)
+            return
+        log.info("link_lost", backend=self._backend, reason=reason, exchanges=len(self._attachments))
+        attachments = list(self._attachments.values())
+        self._attachments.clear()
+        for attachment in attachments:
+            attachment.ended(LinkLost(reason))
+        self._on_closed(reason)
+
+    def _attachment(self) -> tuple[int, Attachment]:
+        self._number += 1
+        return self._number, Attachment(self._number, self.link.send, self._forget)
+
+    def _forget(self, number: int) -> None:
+        self._attachments.pop(number, None)
+
+    def _event(self, frame: frames.Event) -> None:
+        attachment = self._attachments.get(frame.number)
+        if attachment is not None and not attachment.take(frame):
+            self.link.close("the peer sent more than it had credit for")
+
+    def _outcome(self, frame: frames.OutcomeFrame) -> None:
+        self.load = frame.load
+        attachment = self._attachments.pop(frame.number, None)
+        if attachment is not None:
+            self.link.send(frames.Detach(frame.number))
+            attachment.ended(frame.outcome)

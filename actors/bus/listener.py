@@ -1,0 +1,110 @@
+"""The backend's end of the bus: takes links in, and outlives each of them."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Final, cast
+
+import structlog
+
+from actors.bus.address import Address, parse
+from actors.bus.exchange import ExchangeSettings
+from actors.bus.exchanges import Exchanges
+from actors.bus.handshake import NONCE_BYTES, ListenerHandshake, require_strength
+from actors.bus.link import CLOSE_SECONDS, LinkSettings
+from actors.bus.served_link import Handler, ServedLink
+
+log = structlog.get_logger()
+
+MAX_STRANGERS: Final = 64
+"""Connections which have yet to prove themselves; more are closed at once, before a byte is read."""
+ENVELOPE_BYTES: Final = 4096
+"""Room in a frame for all but its payload."""
+
+
+class Listener:
+    """Listens for ingress replicas on behalf of one backend replica, and holds its exchanges.
+
+    `secret` is the cluster's, the same at both ends and at least 16 bytes (`ValueError` otherwise); `nonces` gives as
+    many random bytes as it is asked for.
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        handler: Handler,
+        *,
+        backend: str,
+        link_settings: LinkSettings | None = None,
+        exchange_settings: ExchangeSettings | None = None,
+        nonces: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        require_strength(secret)
+        self._secret = secret
+        self._handler = handler
+        self._backend = backend
+        self._link_settings = link_settings or LinkSettings()
+        self._settings = exchange_settings or ExchangeSettings()
+        self._nonces = nonces
+        self._exchanges: Exchanges | None = None
+        self._addresses: list[tuple[asyncio.Server, Address]] = []
+        self._links: set[ServedLink] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def start(self, address: str) -> str:
+        """Listen at `unix:/path` or `tcp:host:port`, where port 0 lets the system choose; the real address.
+
+        May be called again for another address. A unix socket is for this user only, and takes the place of one that
+        a dead process left behind.
+
+        Raises:
+            OSError: the address is taken, or cannot be had.
+            ValueError: it is not an address.
+        """
+        wanted = parse(address)
+        loop = asyncio.get_running_loop()
+        if self._exchanges is None:
+            limit = self._link_settings.max_frame_bytes - ENVELOPE_BYTES
+            self._exchanges = Exchanges(self._backend, self._settings, max_data_bytes=limit, clock=loop.time)
+            self._schedule_sweep(loop, self._exchanges)
+        exchanges = self._exchanges
+        server, real = await wanted.listen(lambda: self._accept(exchanges))
+        self._addresses.append((server, real))
+        log.info("bus_listening", backend=self._backend, address=str(real))
+        return str(real)
+
+    async def close(self) -> None:
+        """Stop listening and close every link, within `CLOSE_SECONDS` and a little. Exchanges are not finished."""
+        for server, address in self._addresses:
+            server.close()
+            address.remove()
+        self._addresses.clear()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        closing = [served.link for served in self._links]
+        for link in closing:
+            link.close("the backend is stopping")
+        if closing:
+            await asyncio.wait([link.disconnected for link in closing], timeout=2 * CLOSE_SECONDS)
+
+    def _accept(self, exchanges: Exchanges) -> asyncio.Protocol:
+        if sum(not served.link.ready for served in self._links) >= MAX_STRANGERS:
+            return _TurnedAway()
+        handshake = ListenerHandshake(self._secret, self._nonces(NONCE_BYTES))
+        served = ServedLink(
+            self._backend, exchanges, self._handler, handshake, self._link_settings, self._links.discard
+        )
+        self._links.add(served)
+        return served.link
+
+    def _schedule_sweep(self, loop: asyncio.AbstractEventLoop, exchanges: Exchanges) -> None:
+        exchanges.expire()
+        self._sweep = loop.call_later(self._settings.keep_seconds / 2, self._schedule_sweep, loop, exchanges)
+
+
+class _TurnedAway(asyncio.Protocol):
+    """One stranger too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        cast(asyncio.Transport, transport).abort()

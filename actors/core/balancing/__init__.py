@@ -1,0 +1,1 @@
+"""Balancers: each receives a non-empty subset and returns a member of it."""

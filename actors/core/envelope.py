@@ -1,0 +1,86 @@
+"""Reads the body of a POST: one JSON-RPC message, or the error it deserves."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from actors.core import jsonrpc
+from actors.core.jsonrpc import Object
+
+NULL_ID: Final = b"null"
+ID_LIMIT: Final = 512
+"""Bytes of a request id; it is repeated in the answer and kept while the call runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A body that is no message."""
+
+    code: int
+    reason: str
+
+    @property
+    def response(self) -> bytes:
+        """The answer it gets; there is no id to give back."""
+        return jsonrpc.error_response(NULL_ID, jsonrpc.error(self.code, self.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One request or notification."""
+
+    method: str
+    id: bytes | None
+    """Raw JSON; nothing for a notification."""
+    params: Object
+    """Without `_meta`."""
+    meta: Object
+
+
+def read_envelope(body: bytes) -> Envelope | Malformed:
+    """Take a request or a notification apart, one level deep. Rungs, in order:
+
+    1. It is JSON.
+    2. It is an object with `jsonrpc` 2.0 and a method; a response or a batch is neither.
+    3. Its id is a string or an integer.
+    4. Its params and their `_meta` are objects.
+    """
+    try:
+        if not body.isascii():
+            body.decode()  # what stays raw is not looked at again, and must not break a server's decoder
+        message = jsonrpc.decode_message(body)
+    except msgspec.ValidationError:
+        return _not_a_message(body)
+    except msgspec.DecodeError:
+        return Malformed(jsonrpc.PARSE_ERROR, "the body is not JSON")
+    except UnicodeDecodeError:
+        return Malformed(jsonrpc.PARSE_ERROR, "the body is not UTF-8")
+    if message.jsonrpc != "2.0" or message.method is None:
+        return Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request or notification")
+    request_id = bytes(message.id)
+    if request_id and not _is_id(request_id):
+        return Malformed(jsonrpc.INVALID_REQUEST, "an id is a string or an integer")
+    try:
+        params = jsonrpc.decode_object(message.params)
+        meta = jsonrpc.decode_object(params.pop("_meta", b""))
+    except msgspec.DecodeError:
+        return Malformed(jsonrpc.INVALID_REQUEST, "params and their _meta are objects")
+    return Envelope(message.method, request_id or None, params, meta)
+
+
+def _is_id(raw: bytes) -> bool:
+    if len(raw) > ID_LIMIT:
+        return False
+    if raw[:1] == b'"':
+        return True
+    return raw.removeprefix(b"-").isdigit()
+
+
+def _not_a_message(body: bytes) -> Malformed:
+    """What is JSON but has another shape; the decoder stops at the shape, so the rest may not even be JSON."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return Malformed(jsonrpc.PARSE_ERROR, "the body is not JSON")
+    return Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request or notification")

@@ -1,0 +1,65 @@
+"""Who is asking, and what was decided about a credential.
+
+A `Verdict` crosses from the Auth deployment to every ingress replica, so it is a value and its time is relative.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+MAX_CREDENTIAL_BYTES: Final = 16 * 1024
+"""Longer credentials are refused unread; common HTTP servers stop at headers of this size too."""
+
+
+class Kind(StrEnum):
+    """How a principal was recognised."""
+
+    ANONYMOUS = "anonymous"
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
+    KEY = "key"
+
+
+class Principal(msgspec.Struct, frozen=True, array_like=True):
+    """Who is asking, once authenticated."""
+
+    subject: str
+    """The token's `sub`, or the configured name of the API key."""
+    issuer: str
+    """The token's `iss`; empty for API keys."""
+    kind: Kind
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The identity that sessions are bound to: equal for equal subjects of one issuer, whatever their scopes.
+
+        The issuer's length is part of it, so that no choice of subject can imitate another issuer's.
+        """
+        return f"{self.kind.value}:{len(self.issuer)}:{self.issuer}:{self.subject}"
+
+
+ANONYMOUS: Final = Principal(subject="anonymous", issuer="", kind=Kind.ANONYMOUS)
+"""Everyone, where no authentication is configured."""
+
+
+class Refusal(StrEnum):
+    """Why a credential was not accepted; it says no more than this to anybody."""
+
+    INVALID = "invalid"
+    """Malformed, forged, for another audience, or not valid yet."""
+    EXPIRED = "expired"
+    """A genuine token whose time is over."""
+    UNKNOWN = "unknown"
+    """No such API key, issuer, or signing key."""
+    UNAVAILABLE = "unavailable"
+    """Nothing is known against it: the issuer's keys could not be fetched."""
+
+
+class Verdict(msgspec.Struct, frozen=True, array_like=True):
+    """What Auth decided about one credential. Exactly one of `principal` and `refusal` is set."""
+
+    principal: Principal | None
+    refusal: Refusal | None
+    lasts: float
+    """Seconds for which it may be reused; relative, because hosts do not share a clock."""

@@ -1,0 +1,58 @@
+"""A request as a client sent it, in the neutral form between the eras."""
+
+from dataclasses import dataclass
+
+from actors.core import jsonrpc
+from actors.core.call import NO_CAPABILITIES, Call
+from actors.core.jsonrpc import Object
+from actors.core.revisions import Era
+from actors.core.routing import Route
+
+HOP_KEYS = (
+    jsonrpc.PROTOCOL_VERSION_KEY,
+    jsonrpc.CLIENT_INFO_KEY,
+    jsonrpc.CLIENT_CAPABILITIES_KEY,
+    jsonrpc.LOG_LEVEL_KEY,
+    jsonrpc.PROGRESS_KEY,
+)
+"""Members of `_meta` that belong to one hop; all others travel on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a client."""
+
+    id: bytes
+    """Raw JSON, given back exactly as it came."""
+    method: str
+    era: Era
+    params: Object
+    """Without `_meta`."""
+    meta: Object
+    """What `_meta` held, all of it."""
+    origin: bytes | None = None
+    """See `Call.origin`."""
+
+    @property
+    def progress_token(self) -> bytes | None:
+        """The client's progress token, raw JSON."""
+        token = self.meta.get(jsonrpc.PROGRESS_KEY)
+        return None if token is None else bytes(token)
+
+    def call(self, route: Route, time_left: float) -> Call:
+        """The call that this request needs; `time_left` in seconds."""
+        meta = self.meta
+        passed_on = {key: value for key, value in meta.items() if key not in HOP_KEYS} if meta else meta
+        client_info = meta.get(jsonrpc.CLIENT_INFO_KEY)
+        return Call(
+            method=self.method,
+            params=jsonrpc.encode(route.params),
+            time_left=time_left,
+            name=route.owned.name or None,
+            meta=jsonrpc.encode(passed_on) if passed_on else b"{}",
+            capabilities=bytes(meta.get(jsonrpc.CLIENT_CAPABILITIES_KEY, NO_CAPABILITIES)),
+            client_info=None if client_info is None else bytes(client_info),
+            wants_progress=jsonrpc.PROGRESS_KEY in meta,
+            log_level=jsonrpc.text(self.meta.get(jsonrpc.LOG_LEVEL_KEY)),
+            origin=self.origin,
+        )

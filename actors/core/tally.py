@@ -1,0 +1,168 @@
+"""What the edge counts, in sums that may be merged in any order, with labels from bounded sets.
+
+Each ingress replica keeps one `Tally`, sends it away as a `Report` every few seconds and starts another. Times are
+kept as whole nanoseconds, because sums of floats depend on their order.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from actors.core.breaker import State
+from actors.core.outcome import FailureKind, Outcome, Reply
+
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the latency buckets, in seconds: from the gateway's own share of a call to the default timeout."""
+
+METHODS: Final = frozenset(
+    {
+        "completion/complete",
+        "initialize",
+        "logging/setLevel",
+        "ping",
+        "prompts/get",
+        "prompts/list",
+        "resources/list",
+        "resources/read",
+        "resources/subscribe",
+        "resources/templates/list",
+        "resources/unsubscribe",
+        "server/discover",
+        "subscriptions/listen",
+        "tools/call",
+        "tools/list",
+    }
+)
+"""Values of the label `method`; clients may send anything, so the rest is `other`."""
+
+OK: Final = "ok"
+ERROR: Final = "error"
+"""The server answered with a JSON-RPC error."""
+OTHER: Final = "other"
+
+OUTCOMES: Final = frozenset({OK, ERROR, *(kind.value for kind in FailureKind)})
+"""Values of the label `outcome`."""
+
+MAX_SERIES: Final = 10_000
+"""Calls are counted apart for so many combinations of labels; hundreds of backends need far fewer."""
+
+_NANOSECONDS: Final = 1_000_000_000
+
+
+class CallLabels(msgspec.Struct, frozen=True, array_like=True):
+    """The labels of every per-call metric; each has a bounded set of values."""
+
+    backend: str
+    """A configured backend, or empty for what no backend has to do with."""
+    method: str
+    outcome: str
+
+
+OVERFLOW: Final = CallLabels(OTHER, OTHER, OTHER)
+"""Where calls are counted that would start one series too many."""
+
+
+@dataclass(slots=True)
+class Latencies:
+    """How long calls took."""
+
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    """Calls per bucket, each counted in one only; the last is for those over every bound."""
+    nanoseconds: int = 0
+    """The sum of all."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts since the last report.
+
+    `merge` is associative and commutative as long as fewer than `max_series` series are in play; beyond that the sums
+    over all series still are.
+    """
+
+    max_series: int = MAX_SERIES
+    calls: Counter[CallLabels] = field(default_factory=Counter)
+    latencies: dict[tuple[str, str], Latencies] = field(default_factory=dict)
+    """By backend and method."""
+    responses: Counter[str] = field(default_factory=Counter)
+    """HTTP responses by class of status: `2xx`."""
+
+    def count(self, labels: CallLabels, seconds: float) -> None:
+        """Account for one call which took so many seconds."""
+        if labels not in self.calls:
+            labels = self._admitted(_known(labels))
+        self.calls[labels] += 1
+        latencies = self._latencies(labels)
+        latencies.buckets[bisect_left(BOUNDS, seconds)] += 1
+        latencies.nanoseconds += max(0, round(seconds * _NANOSECONDS))
+
+    def count_response(self, status: int) -> None:
+        """Account for one HTTP response."""
+        self.responses[f"{status // 100}xx" if 100 <= status <= 599 else OTHER] += 1
+
+    def merge(self, other: "Tally") -> None:
+        """Add the counts of another tally."""
+        self.responses.update(other.responses)
+        for labels, calls in other.calls.items():
+            self.calls[self._admitted(labels)] += calls
+        for (backend, method), theirs in other.latencies.items():
+            ours = self._latencies(CallLabels(backend, method, OTHER))
+            ours.buckets = [mine + more for mine, more in zip(ours.buckets, theirs.buckets, strict=True)]
+            ours.nanoseconds += theirs.nanoseconds
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.responses)
+
+    def _admitted(self, labels: CallLabels) -> CallLabels:
+        return labels if labels in self.calls or len(self.calls) < self.max_series else OVERFLOW
+
+    def _latencies(self, labels: CallLabels) -> Latencies:
+        key = (labels.backend, labels.method)
+        found = self.latencies.get(key)
+        if found is None:
+            if len(self.latencies) >= self.max_series:
+                key = (OTHER, OTHER)
+            found = self.latencies.setdefault(key, Latencies())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One tally on its way to Metrics."""
+
+    source: str
+    """The process which counted; a restarted one is another source."""
+    sequence: int
+    """Counts the reports of this source from 1; sent again, a report keeps its number."""
+    tally: Tally
+
+
+class BackendFacts(msgspec.Struct, frozen=True, array_like=True):
+    """What is so of one replica of a backend at this moment."""
+
+    backend: str
+    replica: int
+    up: bool
+    restarts: int = 0
+    """Times it was started again since it was configured."""
+    tools: int = 0
+    breaker: State = State.CLOSED
+    in_flight: int = 0
+
+
+def outcome_label(outcome: Outcome) -> str:
+    """The label `outcome` of a call."""
+    if isinstance(outcome, Reply):
+        return ERROR if outcome.is_error else OK
+    return outcome.kind.value
+
+
+def _known(labels: CallLabels) -> CallLabels:
+    return CallLabels(
+        labels.backend,
+        labels.method if labels.method in METHODS else OTHER,
+        labels.outcome if labels.outcome in OUTCOMES else OTHER,
+    )

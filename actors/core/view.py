@@ -1,0 +1,51 @@
+"""The frozen, versioned state which the Router publishes to every ingress."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from actors.core.catalogue import Catalogue, transparent
+from actors.core.listing import Facts, Listing
+from actors.core.membership import ReplicaState, Status
+
+
+@dataclass(frozen=True)
+class BackendView:
+    """One backend, as an ingress needs to know it."""
+
+    name: str
+    timeout: float
+    """Seconds one call may take."""
+    replicas: tuple[Status, ...] = ()
+    """What each said last, without its listing."""
+    facts: Facts | None = None
+    listing: Listing = field(default_factory=Listing)
+    """The last one known; stale while no replica is up."""
+
+    @property
+    def up(self) -> bool:
+        """Whether any replica can take calls."""
+        return any(replica.state is ReplicaState.UP for replica in self.replicas)
+
+    @property
+    def detail(self) -> str:
+        """Why it is not up, for people."""
+        return next((replica.detail for replica in self.replicas if replica.detail), "starting")
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Its entries under their own names."""
+        return transparent(self.name, self.listing)
+
+
+@dataclass(frozen=True)
+class View:
+    """What every ingress knows. Older ones are as good as new for established traffic."""
+
+    generation: str = ""
+    """Another one for each life of the Router; versions compare within one."""
+    version: int = 0
+    backends: Mapping[str, BackendView] = field(default_factory=dict)
+    """By name, in alphabetical order."""
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    """The entries of all backends, under the names of the aggregate endpoint."""

@@ -1,0 +1,166 @@
+"""The totals of the whole gateway, as Prometheus reads them.
+
+Tallies come from the ingress replicas, facts about backends from the Router; both only tell, and nothing here waits.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client.core import CollectorRegistry, Metric
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
+
+from actors.core.breaker import State
+from actors.core.tally import BOUNDS, BackendFacts, Report, Tally
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""What `Metrics.render` returns."""
+
+MAX_SOURCES: Final = 1_000
+"""Sources remembered; beyond it the one unheard of for longest is forgotten, and could then repeat itself."""
+
+MAX_AHEAD: Final = 64
+"""Reports of one source that may overtake another; one still missing then is taken for lost."""
+
+SILENT_SECONDS: Final = 60.0
+"""A source unheard of for so long is no longer counted as reporting: a dozen reports are missing."""
+
+_number: Final[Callable[[float], str]] = floatToGoString
+_UPPER_BOUNDS: Final = (*map(_number, BOUNDS), "+Inf")
+
+
+class Metrics:
+    """Adds up reports and renders them. A plain class: it is made an actor elsewhere, tests use it as it is."""
+
+    def __init__(self, *, version: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._version = version
+        self._clock = clock
+        self._total = Tally()
+        self._sources: dict[str, _Source] = {}
+        self._facts: tuple[BackendFacts, ...] = ()
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def report(self, report: Report) -> None:
+        """Add a report to the totals, unless this very report was added before."""
+        source = self._sources.pop(report.source, None) or _Source()
+        self._sources[report.source] = source  # at the end: the dictionary is in the order of last contact
+        source.heard_at = self._clock()
+        if len(self._sources) > MAX_SOURCES:
+            del self._sources[next(iter(self._sources))]
+        if source.admit(report.sequence):
+            self._total.merge(report.tally)
+
+    def observe(self, backends: Sequence[BackendFacts]) -> None:
+        """Replace what is known of all backends."""
+        self._facts = tuple({(facts.backend, facts.replica): facts for facts in backends}.values())
+
+    def render(self) -> bytes:
+        """Everything in the text format of Prometheus, version 0.0.4.
+
+        The very bytes of `prometheus_client.generate_latest`, in less than half its time: with a hundred backends the
+        difference is over ten milliseconds in which no report is taken.
+        """
+        return "".join(map(_text, self._registry.collect())).encode()
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics to the `prometheus_client` registry; labels are in alphabetical order."""
+        yield from self._calls()
+        yield from self._backends()
+        silent_since = self._clock() - SILENT_SECONDS
+        reporting = sum(source.heard_at > silent_since for source in self._sources.values())
+        yield _metric("metrics_sources", "gauge", "Ingress replicas that reported within a minute.", [({}, reporting)])
+        build = [({"version": self._version}, 1)]
+        yield _metric("build_info", "gauge", "The version of the gateway.", build)
+
+    def _calls(self) -> Iterator[Metric]:
+        yield _metric(
+            "requests",
+            "counter",
+            "Calls to backends, by what became of them.",
+            [
+                ({"backend": labels.backend, "method": labels.method, "outcome": labels.outcome}, calls)
+                for labels, calls in self._total.calls.items()
+            ],
+        )
+        yield self._durations()
+        responses = [({"status": status}, count) for status, count in sorted(self._total.responses.items())]
+        yield _metric("http_responses", "counter", "HTTP responses to clients, by class of status.", responses)
+
+    def _durations(self) -> Metric:
+        metric = _metric("request_duration_seconds", "histogram", "Time from receiving a call to its outcome.", [])
+        bucket, count, total = (f"{metric.name}_{suffix}" for suffix in ("bucket", "count", "sum"))
+        samples = metric.samples
+        for (backend, method), latencies in self._total.latencies.items():
+            calls = 0
+            for bound, calls in zip(_UPPER_BOUNDS, accumulate(latencies.buckets), strict=True):
+                samples.append(Sample(bucket, {"backend": backend, "le": bound, "method": method}, calls))
+            labels = {"backend": backend, "method": method}
+            samples.append(Sample(count, labels, calls))
+            samples.append(Sample(total, labels, latencies.nanoseconds / 1e9))
+        return metric
+
+    def _backends(self) -> Iterator[Metric]:
+        replicas = [({"backend": facts.backend, "replica": str(facts.replica)}, facts) for facts in self._facts]
+        up = [(labels, float(facts.up)) for labels, facts in replicas]
+        yield _metric("backend_up", "gauge", "Whether a replica of a backend can take calls.", up)
+        restarts = [(labels, facts.restarts) for labels, facts in replicas]
+        yield _metric("backend_restarts", "counter", "Times a replica was started again.", restarts)
+        in_flight = [(labels, facts.in_flight) for labels, facts in replicas]
+        yield _metric("backend_in_flight", "gauge", "Calls a replica is working on.", in_flight)
+        tools: dict[str, int] = {}
+        for facts in self._facts:
+            tools[facts.backend] = max(facts.tools, tools.get(facts.backend, 0))
+        counts = [({"backend": backend}, count) for backend, count in tools.items()]
+        yield _metric("backend_tools", "gauge", "Tools a backend offers.", counts)
+        states = [
+            (labels | {"state": state.value}, float(facts.breaker is state))
+            for labels, facts in replicas
+            for state in State
+        ]
+        yield _metric("breaker_state", "gauge", "1 for the state a replica's breaker is in.", states)
+
+
+class _Source:
+    """Which reports of one source have been added."""
+
+    def __init__(self) -> None:
+        self.heard_at = 0.0
+        self._through = 0
+        self._ahead: set[int] = set()
+
+    def admit(self, sequence: int) -> bool:
+        if sequence <= self._through or sequence in self._ahead:
+            return False
+        self._ahead.add(sequence)
+        if len(self._ahead) > MAX_AHEAD:
+            self._through = min(self._ahead) - 1
+        while self._through + 1 in self._ahead:
+            self._through += 1
+            self._ahead.remove(self._through)
+        return True
+
+
+def _metric(name: str, kind: str, documentation: str, values: Sequence[tuple[dict[str, str], float]]) -> Metric:
+    metric = Metric(f"only1mcp_{name}", documentation, kind)
+    sample = f"{metric.name}_total" if kind == "counter" else metric.name
+    metric.samples = [Sample(sample, labels, value) for labels, value in values]
+    return metric
+
+
+def _text(metric: Metric) -> str:
+    name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+    lines = [f"# HELP {name} {metric.documentation}\n# TYPE {name} {metric.type}\n"]
+    for sample in metric.samples:
+        labels = ",".join([f'{key}="{_escaped(value)}"' for key, value in sample.labels.items()])
+        braced = f"{{{labels}}}" if labels else ""
+        lines.append(f"{sample.name}{braced} {_number(sample.value)}\n")
+    return "".join(lines)
+
+
+@lru_cache(maxsize=4096)
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

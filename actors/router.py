@@ -1,0 +1,188 @@
+"""The Router: which backends exist, what they offer, and how every ingress learns of it.
+
+A plain class: `actors.runtime` makes it an actor, tests use it as it is. It never sees a call. It waits for nobody:
+Backends tell it, ingress replicas watch it, and Metrics is told.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from actors.core.catalogue import aggregate
+from actors.core.listing import Facts, Listing
+from actors.core.membership import ReplicaKey, ReplicaState, Status
+from actors.core.settings import BackendSettings, Naming
+from actors.core.tally import BackendFacts
+from actors.core.view import BackendView, View
+from actors.refs import WATCH_SECONDS, MetricsRef
+
+LOST_SECONDS: Final = 16.0
+"""A replica that gave no sign of life for three beats is taken to be gone."""
+
+GATHER_SECONDS: Final = 8.0
+"""How long a Router that has just started listens before it publishes less than everything: after a restart the
+Backends are all there, and a View without them would empty every list."""
+
+QUIET_SECONDS: Final = 0.05
+"""Changes that come together are published together."""
+
+log = structlog.get_logger()
+
+
+class Router:
+    """Owns membership and catalogue; publishes the View."""
+
+    def __init__(
+        self,
+        backends: Sequence[BackendSettings],
+        naming: Naming,
+        *,
+        generation: str,
+        metrics: MetricsRef,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`generation` is another one for each life of the actor."""
+        self._backends: Mapping[str, BackendSettings] = {each.name: each for each in backends}
+        self._naming = naming
+        self._metrics = metrics
+        self._clock = clock
+        self._started_at = clock()
+        self._statuses: dict[ReplicaKey, Status] = {}
+        self._heard_at: dict[ReplicaKey, float] = {}
+        self._restarts: dict[ReplicaKey, int] = {}
+        self._listings: dict[str, Listing] = {}
+        self._facts: dict[str, Facts] = {}
+        self._view = View(generation=generation)
+        self._published = asyncio.Event()
+        self._changes: asyncio.TimerHandle | None = None
+        self._rounds: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        """The name Ray's dashboard shows."""
+        return "Router"
+
+    async def report(self, status: Status) -> None:
+        """A Backend tells what it is now. What is older than what is known is ignored."""
+        self._keep_time()
+        if status.key.backend not in self._backends:
+            return
+        known = self._statuses.get(status.key)
+        if known is not None and known.epoch == status.epoch and known.sequence > status.sequence:
+            return
+        if known is not None and known.epoch != status.epoch:
+            self._restarts[status.key] = self._restarts.get(status.key, 0) + known.restarts + 1
+        self._heard_at[status.key] = self._clock()
+        self._statuses[status.key] = status
+        if status.listing is not None:
+            self._listings[status.key.backend] = status.listing
+        if status.facts is not None:
+            self._facts[status.key.backend] = status.facts
+        self._publish_soon()
+
+    async def beat(self, key: ReplicaKey, epoch: str, sequence: int) -> bool:
+        """A Backend lives. False asks it to report in full, because what it said last is not known here."""
+        self._keep_time()
+        known = self._statuses.get(key)
+        if known is None or known.epoch != epoch or known.sequence != sequence:
+            return False
+        self._heard_at[key] = self._clock()
+        return True
+
+    async def watch(self, generation: str, version: int) -> View:
+        """Give the View as soon as it differs from the one named, or after a while even so."""
+        self._keep_time()
+        if self._is_news(generation, version):
+            return self._view
+        try:
+            async with asyncio.timeout(WATCH_SECONDS):
+                while not self._is_news(generation, version):
+                    await self._published.wait()
+        except TimeoutError:
+            pass
+        return self._view
+
+    def _is_news(self, generation: str, version: int) -> bool:
+        return self._view.version > 0 and (self._view.generation, self._view.version) != (generation, version)
+
+    def _publish_soon(self) -> None:
+        if self._changes is None:
+            self._changes = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._publish)
+
+    def _publish(self) -> None:
+        self._changes = None
+        if not self._complete() and self._clock() - self._started_at < GATHER_SECONDS:
+            return
+        listings = {name: self._listings[name] for name in self._backends if name in self._listings}
+        self._view = View(
+            generation=self._view.generation,
+            version=self._view.version + 1,
+            backends={name: self._backend_view(settings) for name, settings in sorted(self._backends.items())},
+            catalogue=aggregate(listings, self._naming),
+        )
+        self._published.set()
+        self._published = asyncio.Event()
+        self._tell_metrics()
+
+    def _complete(self) -> bool:
+        """Whether every replica has said something since this Router started."""
+        return len(self._statuses) == sum(settings.replicas for settings in self._backends.values())
+
+    def _backend_view(self, settings: BackendSettings) -> BackendView:
+        replicas = [self._statuses.get(ReplicaKey(settings.name, index)) for index in range(settings.replicas)]
+        return BackendView(
+            name=settings.name,
+            timeout=settings.timeout,
+            replicas=tuple(_without_listing(status) for status in replicas if status is not None),
+            facts=self._facts.get(settings.name),
+            listing=self._listings.get(settings.name, Listing()),
+        )
+
+    def _keep_time(self) -> None:
+        """Start the rounds, which need a running loop that the constructor of an actor does not have."""
+        if self._rounds is None:
+            self._rounds = asyncio.get_running_loop().create_task(self._go_round())
+
+    async def _go_round(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self.look_round()
+
+    def look_round(self) -> None:
+        """Notice who has gone silent, and publish what was held back long enough."""
+        now = self._clock()
+        for key, heard_at in self._heard_at.items():
+            status = self._statuses[key]
+            if status.state is not ReplicaState.DOWN and now - heard_at > LOST_SECONDS:
+                log.warning("replica_lost", replica=str(key), silent_seconds=round(now - heard_at))
+                self._statuses[key] = _lost(status)
+                self._publish_soon()
+        if self._view.version == 0 and self._statuses and now - self._started_at >= GATHER_SECONDS:
+            self._publish_soon()
+        self._tell_metrics()
+
+    def _tell_metrics(self) -> None:
+        self._metrics.observe(
+            [
+                BackendFacts(
+                    backend=key.backend,
+                    replica=key.index,
+                    up=status.state is ReplicaState.UP,
+                    restarts=self._restarts.get(key, 0) + status.restarts,
+                    tools=len(self._listings.get(key.backend, Listing()).tools),
+                )
+                for key, status in self._statuses.items()
+            ]
+        )
+
+
+def _without_listing(status: Status) -> Status:
+    return msgspec.structs.replace(status, listing=None)
+
+
+def _lost(status: Status) -> Status:
+    """Its next beat finds another sequence here than its own, and so reports in full."""
+    return msgspec.structs.replace(status, state=ReplicaState.DOWN, detail="it gives no sign of life", sequence=-1)

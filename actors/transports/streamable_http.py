@@ -1,0 +1,316 @@
+"""MCP over streamable HTTP: every request is a POST, and its messages come back in the answer."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import aiohttp
+import structlog
+from multidict import CIMultiDict
+
+from actors.core.jsonrpc import Message
+from actors.core.outcome import FailureKind
+from actors.core.revisions import HANDSHAKE_REVISIONS
+from actors.core.settings import HttpEndpoint
+from actors.transports.http_answer import EVENT_STREAM, JSON, AnswerReader
+from actors.transports.http_failure import CLOSED, LOST, NOT_CONNECTED, SESSION_LOST, Unanswered, of_error
+from actors.transports.http_pool import HttpPool
+from actors.transports.http_session import HttpSession
+from actors.transports.http_stream import EventStream
+from actors.transports.transport import Sink
+
+MAX_SENDS: Final = 100
+"""Notifications and answers under way at once; more means that the server does not take them."""
+SEND_SECONDS: Final = 30.0
+"""How long one of them may take: nobody waits for it, so nobody else would end it."""
+GREETING_SECONDS: Final = 5.0
+"""How long requests wait for the end of the handshake to arrive; a server that takes it so slowly has to cope."""
+SIDE_POOL: Final = 16
+"""Connections for what is no call. Were they shared, calls that wait for our answer could keep it from leaving."""
+MAX_RESUMES: Final = 5
+"""Attempts in a row to go on with a broken answer that bring nothing."""
+DRAIN_SECONDS: Final = 1.0
+"""How long a stream may stay open after its response, before its connection is given up for further use."""
+DRAIN_READS: Final = 8
+"""How much of such a stream is read for it, in pieces of up to a few hundred KiB."""
+DELETE_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 2.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    request_id: int
+    sink: Sink | None
+    """Nothing once it must hear no more."""
+    task: asyncio.Task[None] = field(init=False)
+
+
+class StreamableHttpTransport:
+    """One server behind a URL; keeps the contract of `Transport`.
+
+    `closed` is never called: between requests there is no connection that could be lost. `max_open` limits the
+    requests that are open, those that wait for one of `pool_size` connections included. `sleep` takes seconds,
+    `dice` gives a number from 0 up to 1.
+    """
+
+    drop_cancels = True
+
+    def __init__(
+        self,
+        endpoint: HttpEndpoint,
+        *,
+        name: str,
+        max_message_bytes: int,
+        connect_seconds: float = 10.0,
+        pool_size: int = 100,
+        keep_alive_seconds: float = 60.0,
+        max_open: int = 1024,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self.unsolicited: Callable[[Message], None] = _ignore
+        self.closed: Callable[[str], None] = _ignore
+        self.forgotten: Callable[[], None] = _do_nothing
+        self._name = name
+        self._max_message_bytes = max_message_bytes
+        self._max_open = max_open
+        self._sleep = sleep
+        self._dice = dice
+        self._endpoint_headers = CIMultiDict(endpoint.headers)
+        limits = {"connect_seconds": connect_seconds, "keep_alive_seconds": keep_alive_seconds}
+        self._calls = HttpPool(endpoint.url, size=pool_size, **limits)
+        self._side = HttpPool(endpoint.url, size=SIDE_POOL, **limits)
+        self._session = HttpSession()
+        self._connected = False
+        self._closing = asyncio.Lock()
+        self._open: dict[int, _Request] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sends = 0
+        self._greets = False
+        self._greeting: asyncio.Task[None] | None = None
+        self._listener: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        """See `Transport`. Nothing is sent: whether the server is there, the first request finds out."""
+        self._calls.start()
+        self._side.start()
+        self._connected = True
+
+    def open(self, request_id: int, body: bytes, headers: Mapping[str, str], sink: Sink) -> None:
+        """See `Transport`."""
+        if not self._connected:
+            sink.failed(NOT_CONNECTED.kind, NOT_CONNECTED.detail)
+        elif len(self._open) >= self._max_open:
+            sink.failed(FailureKind.BUSY, "too many requests are open")
+        else:
+            request = self._open[request_id] = _Request(request_id, sink)
+            request.task = self._spawn(self._run(request, body, headers))
+
+    def drop(self, request_id: int) -> None:
+        """See `Transport`."""
+        request = self._open.pop(request_id, None)
+        if request is not None:
+            request.sink = None
+            request.task.cancel()
+
+    def established(self, revision: str) -> None:
+        """See `Transport`. The next thing sent ends the handshake, and requests opened after it arrive after it.
+
+        A server without a stream for unsolicited messages is left alone; a stream that breaks is fetched again.
+        """
+        self._session.establish(revision)
+        self._greets = True
+        if self._listener is not None:
+            self._listener.cancel()
+        if self._connected:
+            self._listener = self._spawn(self._listen())
+
+    def send(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """See `Transport`. Several may overtake each other."""
+        if not self._connected or self._sends >= MAX_SENDS:
+            log.warning("send_dropped", backend=self._name)
+            return
+        self._sends += 1
+        task = self._spawn(self._send(body, headers))
+        task.add_done_callback(self._sent)
+        if self._greets:
+            self._greets = False
+            self._greeting = task
+
+    async def close(self) -> None:
+        """See `Transport`. Open requests fail, and the server is told that the session is over."""
+        was_connected, self._connected = self._connected, False
+        for request in list(self._open.values()):
+            self._fail(request, CLOSED)
+        async with self._closing:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+            if was_connected:
+                await self._delete_session()
+            for pool in (self._calls, self._side):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await pool.close()
+
+    async def _run(self, request: _Request, body: bytes, headers: Mapping[str, str]) -> None:
+        reader = self._reader(b"%d" % request.request_id, partial(self._deliver, request))
+        trouble: Unanswered | None = CLOSED
+        try:
+            if self._greeting is not None:
+                await asyncio.wait([self._greeting], timeout=GREETING_SECONDS)
+            await asyncio.sleep(0)  # a close that has arrived is seen before its connection is taken from the pool
+            trouble = await self._post(reader, body, headers)
+            if trouble is not None and self._resumable(reader, trouble):
+                trouble = await self._resume(reader, trouble)
+        finally:
+            if trouble is not None:
+                self._fail(request, trouble)
+
+    async def _post(self, reader: AnswerReader, body: bytes, headers: Mapping[str, str]) -> Unanswered | None:
+        """Post and read; the reason why there is no response, if there is none."""
+        trouble: Unanswered | None
+        marked, session_id = self._post_headers(body, headers)
+        try:
+            async with self._calls.request("POST", marked, body) as response:
+                if session_id is None:
+                    self._session.note(response)
+                elif response.status == 404:
+                    self._lose(session_id)
+                    return SESSION_LOST
+                trouble = await reader.read(response)
+                if reader.answered:
+                    await _drain(response)
+        except LOST as error:
+            trouble = of_error(error, self._calls.url)
+        return None if reader.answered else trouble
+
+    def _resumable(self, reader: AnswerReader, trouble: Unanswered) -> bool:
+        lost = trouble.kind is FailureKind.DISCONNECTED
+        return lost and bool(reader.last_event_id) and self._session.revision in HANDSHAKE_REVISIONS
+
+    async def _resume(self, reader: AnswerReader, trouble: Unanswered) -> Unanswered | None:
+        stream = self._stream(self._calls)
+        await stream.pause(reader)
+        end = await stream.follow(reader, max_failures=MAX_RESUMES)
+        if end is None:
+            return None
+        # The request may have run, whatever became of the stream that was to bring its response.
+        return end.reason if end.reason.kind is FailureKind.TOO_LARGE else trouble
+
+    async def _listen(self) -> None:
+        if self._greeting is not None:
+            await asyncio.wait([self._greeting], timeout=GREETING_SECONDS)
+        session_id = self._session.mark(CIMultiDict())
+        stream = self._stream(self._side)
+        end = await stream.follow(self._reader(None, self._pass_on), max_failures=None)
+        if end is None:
+            return
+        log.info("stream_ended", backend=self._name, reason=end.reason.detail)
+        # Of a server that never gave a stream, 404 only says that it has none.
+        if end.status == 404 and stream.accepted and session_id is not None:
+            self._lose(session_id)
+
+    async def _send(self, body: bytes, headers: Mapping[str, str]) -> None:
+        marked, session_id = self._post_headers(body, headers)
+        try:
+            async with asyncio.timeout(SEND_SECONDS), self._side.request("POST", marked, body) as response:
+                if response.status == 404 and session_id is not None:
+                    self._lose(session_id)
+                if response.status >= 300:
+                    log.warning("send_refused", backend=self._name, status=response.status)
+        except LOST as error:
+            log.warning("send_failed", backend=self._name, reason=of_error(error, self._side.url).detail)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sends -= 1
+        if task is self._greeting:
+            self._greeting = None
+
+    async def _delete_session(self) -> None:
+        headers = self._endpoint_headers.copy()
+        if self._session.mark(headers) is None or self._session.lost:
+            return
+        with suppress(*LOST):  # the server need not agree
+            async with asyncio.timeout(DELETE_SECONDS), self._side.request("DELETE", headers):
+                pass
+
+    def _lose(self, session_id: str) -> None:
+        if self._session.lose(session_id):
+            self.forgotten()
+
+    def _deliver(self, request: _Request, message: Message) -> None:
+        sink = request.sink
+        if sink is None:
+            return
+        if message.method is None:
+            self._settle(request)
+        sink.message(message)
+
+    def _fail(self, request: _Request, trouble: Unanswered) -> None:
+        sink = request.sink
+        if sink is not None:
+            self._settle(request)
+            sink.failed(trouble.kind, trouble.detail)
+
+    def _settle(self, request: _Request) -> None:
+        request.sink = None
+        self._open.pop(request.request_id, None)
+
+    def _pass_on(self, message: Message) -> None:
+        self.unsolicited(message)  # looked up for each message: it may be set after the stream was opened
+
+    def _reader(self, request_id: bytes | None, deliver: Callable[[Message], None]) -> AnswerReader:
+        return AnswerReader(request_id, deliver, name=self._name, max_message_bytes=self._max_message_bytes)
+
+    def _stream(self, pool: HttpPool) -> EventStream:
+        return EventStream(pool, self._stream_headers, sleep=self._sleep, dice=self._dice)
+
+    def _post_headers(self, body: bytes, call_headers: Mapping[str, str]) -> tuple[CIMultiDict[str], str | None]:
+        headers = self._endpoint_headers.copy()
+        session_id = self._session.mark(headers, body)
+        headers["Content-Type"] = JSON
+        headers["Accept"] = f"{JSON}, {EVENT_STREAM}"
+        headers.update(call_headers)
+        return headers, session_id
+
+    def _stream_headers(self, last_event_id: str) -> CIMultiDict[str]:
+        headers = self._endpoint_headers.copy()
+        self._session.mark(headers)
+        headers["Accept"] = EVENT_STREAM
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        return headers
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Give a stream that has delivered its response a chance to end by itself, so that its connection stays useful."""
+    content = response.content
+    if content.at_eof():
+        return
+    async with asyncio.timeout(DRAIN_SECONDS):
+        for _ in range(DRAIN_READS):
+            if not await content.readany():
+                return
+
+
+def _ignore(_: object) -> None:
+    return
+
+
+def _do_nothing() -> None:
+    return

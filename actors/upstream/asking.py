@@ -1,0 +1,82 @@
+"""Requests of our own to a server: discovery, handshake, lists, pings."""
+
+import asyncio
+from collections.abc import Mapping
+from itertools import count
+
+import msgspec
+
+from actors.core import jsonrpc
+from actors.core.jsonrpc import ErrorObject, Message
+from actors.core.outcome import FailureKind
+from actors.transports.transport import Transport
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+class UpstreamError(Exception):
+    """The server refused a request of ours, or did not answer it."""
+
+    def __init__(self, detail: str, *, error: ErrorObject | None = None, kind: FailureKind | None = None) -> None:
+        super().__init__(detail)
+        self.error = error
+        """The JSON-RPC error, if that was the answer."""
+        self.kind = kind
+        """Why there was no answer, if there was none."""
+
+
+class Asking:
+    """Numbers requests on one transport and waits for the answers to our own."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self._ids = count(1)
+
+    def next_id(self) -> int:
+        """A request id not used before on this transport."""
+        return next(self._ids)
+
+    async def ask(self, method: str, params: bytes, *, limit: float, headers: Mapping[str, str] = NO_HEADERS) -> bytes:
+        """Send a request and give its result, a JSON object.
+
+        Raises:
+            UpstreamError: an error came back, or nothing within `limit` seconds.
+        """
+        request_id = self.next_id()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.transport.open(request_id, jsonrpc.request(request_id, method, params), headers, _AnswerSink(answer))
+        try:
+            async with asyncio.timeout(limit):
+                return await answer
+        except TimeoutError:
+            detail = f"no answer to {method} within {limit:g} s"
+            raise UpstreamError(detail, kind=FailureKind.TIMEOUT) from None
+        finally:
+            self.transport.drop(request_id)
+
+
+class _AnswerSink:
+    """Puts the response to one request into a future; what else comes with it is not for us."""
+
+    def __init__(self, answer: asyncio.Future[bytes]) -> None:
+        self._answer = answer
+
+    def message(self, message: Message) -> None:
+        if message.method is not None or self._answer.done():
+            return
+        if message.error:
+            self._answer.set_exception(_refusal(message.error))
+        else:
+            self._answer.set_result(bytes(message.result))
+
+    def failed(self, kind: FailureKind, detail: str) -> None:
+        if not self._answer.done():
+            self._answer.set_exception(UpstreamError(detail or kind.value, kind=kind))
+
+
+def _refusal(raw: bytes) -> UpstreamError:
+    try:
+        error = jsonrpc.decode_error(raw)
+    except msgspec.DecodeError:
+        return UpstreamError("its error is not of that form", kind=FailureKind.PROTOCOL)
+    return UpstreamError(f"{error.message[:500]} ({error.code})", error=error)

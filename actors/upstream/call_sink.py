@@ -1,0 +1,52 @@
+"""Turns the messages of one upstream request into what became of the call."""
+
+from collections.abc import Callable
+
+from actors.core.call import Call
+from actors.core.jsonrpc import Message
+from actors.core.outcome import Failure, FailureKind, Outcome, Reply
+from actors.core.revisions import Era
+from actors.upstream.upstream import Listener, Notified
+
+
+class CallSink:
+    """Listens to one upstream request on behalf of a call."""
+
+    __slots__ = ("_backend", "_call", "_era", "_finish", "_listener", "_notified")
+
+    def __init__(
+        self,
+        call: Call,
+        listener: Listener,
+        *,
+        era: Era,
+        backend: str,
+        notified: Notified,
+        finish: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        """`finish` stands between the outcome and the listener, for an adapter that may want to try again."""
+        self._call = call
+        self._listener = listener
+        self._era = era
+        self._backend = backend
+        self._notified = notified
+        self._finish = finish or listener.finished
+
+    def message(self, message: Message) -> None:
+        """See `Sink.message`."""
+        if message.method is None:
+            # `Raw` would be spliced, not encoded, by the next encoder: from here on it is plain bytes
+            body = bytes(message.error or message.result)
+            self._finish(Reply(body, self._era, is_error=bool(message.error)))
+        elif message.method == "notifications/progress":
+            if self._call.wants_progress:
+                self._listener.progress(bytes(message.params))
+        elif message.method == "notifications/message":
+            if self._call.log_level is not None:
+                self._listener.log(bytes(message.params))
+        else:
+            self._notified(message)
+
+    def failed(self, kind: FailureKind, detail: str) -> None:
+        """See `Sink.failed`."""
+        self._finish(Failure(kind, self._backend, detail))

@@ -1,0 +1,54 @@
+"""The command `only1mcp`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from actors.core.identity import VERSION
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; gives its exit code."""
+    chosen = _parser().parse_args(arguments)
+    match chosen.command:
+        case "run":
+            from serve_app.cli.run import run
+
+            return run(chosen.config, chosen.host, chosen.port, chosen.address)
+        case "validate":
+            from serve_app.cli.validate import validate
+
+            return validate(chosen.file, sys.stdout)
+        case _:
+            from serve_app.cli.keys import key
+
+            return key(sys.stdout)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="only1mcp", description="One endpoint in front of every MCP server you have.")
+    parser.add_argument("--version", action="version", version=f"only1mcp {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the gateway in the foreground")
+    run.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML, TOML or JSON; by default ./only1mcp.yaml, then"
+        " the one in your configuration folder, else a demonstration server",
+    )
+    run.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    run.add_argument("--port", type=_port, help="port to listen on (default: 8080)")
+    run.add_argument("--address", metavar="RAY", help="join this Ray cluster instead of starting a local one")
+    validate = commands.add_parser("validate", help="check a configuration and say what it amounts to")
+    validate.add_argument("file", type=Path, metavar="FILE")
+    commands.add_parser("key", help="make an API key and print its hash")
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is between 1 and 65535")
+    return port

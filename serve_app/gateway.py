@@ -1,0 +1,145 @@
+"""Starts and stops the whole gateway on a Ray: the actors, the Serve application, and what stands around them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import httpx
+import ray
+from ray import serve
+
+from actors.core.membership import ReplicaKey, Status
+from actors.core.settings import BackendSettings, Settings
+from actors.refs import ActorGone, BackendRef, MetricsRef, RouterRef
+from actors.runtime import new_secret, start_backend, start_metrics, start_router
+from serve_app.app import APPLICATION, QUIET, build_application
+from serve_app.cli.progress import Progress
+
+ACTOR_SECONDS: Final = 60.0
+"""How long Ray may take to give a Backend a process, beyond what its server may take to start."""
+
+DOOR_SECONDS: Final = 30.0
+"""How long the first answer may take after Serve says that the application runs."""
+
+
+class StartFailed(Exception):  # noqa: N818 - what happened, for the one who types the command
+    """The gateway cannot start; the message is a sentence for a person."""
+
+
+class Gateway:
+    """One gateway on a Ray that is running already; `spread` says that this Ray may have other nodes."""
+
+    def __init__(self, settings: Settings, progress: Progress, *, spread: bool) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._spread = spread
+        self._secret = new_secret()
+        self._metrics: MetricsRef | None = None
+        self._router: RouterRef | None = None
+        self._backends: list[BackendRef] = []
+        self._serving = False
+        self._owns_serve = False
+
+    async def start(self) -> Sequence[Status]:
+        """Start everything; gives what each backend replica came to, in order.
+
+        Raises:
+            StartFailed: there will be no gateway.
+        """
+        server = self._settings.server
+        # Ray ends an actor when nobody holds a reference to it any more
+        self._metrics = start_metrics(server.log_format)
+        self._router = start_router(self._settings.backends, server.naming, server.log_format)
+        async with asyncio.TaskGroup() as group:
+            door = group.create_task(asyncio.to_thread(self._open_door))
+            turns = asyncio.Semaphore(server.start_concurrency)
+            starts = [
+                group.create_task(self._start_backend(backend, ReplicaKey(backend.name, index), turns))
+                for backend in self._settings.backends
+                for index in range(backend.replicas)
+            ]
+        door.result()
+        statuses = [start.result() for start in starts]
+        await self._knock()
+        return [status for status in statuses if status is not None]
+
+    async def stop(self) -> None:
+        """Let running calls finish for a while, then end everything that was started. Never raises."""
+        seconds = self._settings.server.drain_seconds
+        steps: list[Callable[[], object]] = []
+        if self._serving:
+            steps.append(lambda: serve.delete(APPLICATION, _blocking=True))
+        if self._owns_serve:
+            steps.append(serve.shutdown)
+        for step in steps:
+            await _within(asyncio.to_thread(step), seconds)
+        await asyncio.gather(*(_within(_stop(backend, seconds), seconds + 5.0) for backend in self._backends))
+
+    def _open_door(self) -> None:
+        server = self._settings.server
+        with self._progress.step("starting Ray Serve"):
+            self._owns_serve = not _serve_is_running()
+            options = {"host": server.host, "port": server.port}
+            serve.start(http_options=options, proxy_location="EveryNode", logging_config=QUIET)
+        with self._progress.step("starting the ingress" + (" and auth" if self._settings.auth else "")):
+            self._serving = True
+            application = build_application(self._settings, self._secret)
+            serve.run(application, name=APPLICATION, route_prefix="/", _local_testing_mode=False)
+
+    async def _start_backend(
+        self, settings: BackendSettings, key: ReplicaKey, turns: asyncio.Semaphore
+    ) -> Status | None:
+        async with turns:
+            backend = start_backend(settings, key, self._secret, self._settings.server.log_format, spread=self._spread)
+            self._backends.append(backend)
+            try:
+                status = await backend.begin(settings.start_timeout + ACTOR_SECONDS)
+            except ActorGone as gone:
+                self._progress.line(f"backend {key} has no process yet: {gone}")
+                return None
+        self._progress.backend(status)
+        return status
+
+    async def _knock(self) -> None:
+        """Wait until the ingress answers on its port and knows of the backends."""
+        server = self._settings.server
+        host = "127.0.0.1" if server.host in ("0.0.0.0", "::", "localhost") else server.host  # noqa: S104
+        url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}/health"
+        try:
+            async with asyncio.timeout(DOOR_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+                while not await _answers(client, url):
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise StartFailed(f"the ingress does not answer at {url} after {DOOR_SECONDS:g} s") from None
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    """Whether a page of our own comes back that knows how many backends there are."""
+    try:
+        page = (await client.get(url)).json()
+        return bool(page["backends"]["total"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return False
+
+
+async def _stop(backend: BackendRef, seconds: float) -> None:
+    try:
+        await backend.stop(seconds)
+    except ActorGone:
+        return
+
+
+async def _within(work: "asyncio.Future[object] | object", seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await work  # type: ignore[misc]
+    except Exception:  # noqa: BLE001 - every further step must still be taken
+        return
+
+
+def _serve_is_running() -> bool:
+    try:
+        ray.get_actor("SERVE_CONTROLLER_ACTOR", "serve")
+    except ValueError:
+        return False
+    return True

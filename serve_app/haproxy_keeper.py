@@ -1,0 +1,41 @@
+"""Starts HAProxy in place of itself, so that it ends with the process that asked for it.
+
+Ray Serve starts HAProxy as a child and leaves it behind, with its port, when Serve is killed; and it opens HAProxy's
+statistics and metrics to every interface. This program is given to Serve as the HAProxy binary: it ties the process
+to its parent's life, binds those two ports to loopback, and becomes HAProxy.
+"""
+
+import ctypes
+import itertools
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+_OPEN_BIND = re.compile(r"^(\s*bind )\*?:(\d+)$", re.MULTILINE)
+
+
+def close_to_others(configuration: str) -> str:
+    """The configuration with every `bind *:port` and `bind :port` on loopback; other binds stay as they are."""
+    return _OPEN_BIND.sub(r"\g<1>127.0.0.1:\g<2>", configuration)
+
+
+def main() -> None:
+    """`haproxy_keeper.py BINARY ARGUMENT…`: never returns."""
+    binary, arguments = sys.argv[1], sys.argv[2:]
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the process that asked for HAProxy is gone")
+    for flag, value in itertools.pairwise(arguments):
+        if flag == "-f":
+            path = Path(value)
+            path.write_text(close_to_others(path.read_text()))
+    os.execv(binary, [binary, *arguments])  # noqa: S606 - becoming HAProxy is what this program is for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What an ingress replica knows of the gateway: the last View, and the offers rendered from it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from actors.core.offer import Offer
+from actors.core.view import View
+from actors.refs import ActorGone, RouterRef
+
+PAUSE_SECONDS: Final = 0.5
+"""Between two attempts to reach a Router that is not there."""
+
+log = structlog.get_logger()
+
+
+class Outlook:
+    """Follows the Router, and goes on with what it last said when the Router is gone."""
+
+    def __init__(self, find_router: Callable[[], RouterRef], on_view: Callable[[View], None]) -> None:
+        self._find_router = find_router
+        self._on_view = on_view
+        self._offers: dict[str | None, Offer] = {}
+        self.view = View()
+
+    def offer(self, backend: str | None) -> Offer | None:
+        """The offer of the aggregate, or of one backend if there is one of that name."""
+        offer = self._offers.get(backend)
+        if offer is None:
+            if backend is not None and backend not in self.view.backends:
+                return None
+            offer = self._offers[backend] = Offer(self.view, backend)
+        return offer
+
+    def adopt(self, view: View) -> None:
+        """Go by a new View."""
+        self.view = view
+        self._offers = {}
+        self._on_view(view)
+
+    async def follow(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Watch the Router for ever."""
+        reachable = True
+        while True:
+            try:
+                view = await self._find_router().watch(self.view.generation, self.view.version)
+            except ActorGone as gone:
+                if reachable:
+                    log.warning("router_unreachable", reason=str(gone))
+                reachable = False
+                await sleep(PAUSE_SECONDS)
+                continue
+            if not reachable:
+                log.info("router_reachable")
+            reachable = True
+            if (view.generation, view.version) != (self.view.generation, self.view.version) and view.version > 0:
+                self.adopt(view)
