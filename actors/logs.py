@@ -138,9 +138,9 @@ def _text_line(level: str, event: Event, now: float, *, colour: bool) -> str:
 def _json_line(level: str, event: Event, now: float) -> str:
     ts = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = {"ts": ts, "level": level, "event": _clean(event.pop("event", ""))}
-    line = _json({**head, **{key: _redacted(key, value) for key, value in event.items() if key not in head}})
+    line = json.dumps({**head, **{key: _redacted(key, value) for key, value in event.items() if key not in head}})
     if len(line) > MAX_LINE:
-        line = _json({**head, "event": _shortened(_text_of(head["event"]), 256), "truncated": True})
+        line = json.dumps({**head, "event": _shortened(_text_of(head["event"]), 256), "truncated": True})
     return line
 
 
@@ -167,10 +167,6 @@ def _clean(value: Any, depth: int = 0) -> Any:
 
 def _text_of(value: Any) -> str:
     return value if isinstance(value, str) else _shortened(json.dumps(value, ensure_ascii=False))
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value).replace("\x7f", r"\u007f")
 
 
 def _shortened(text: str, limit: int = MAX_VALUE) -> str:

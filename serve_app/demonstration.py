@@ -139,7 +139,7 @@ async def countdown(
     interval: Annotated[float, Field(description="Seconds from one step to the next", ge=0, le=60)] = 1.0,
 ) -> str:
     """Count down, reporting progress at each step. Takes `steps` times `interval` seconds and can be cancelled."""
-    if steps > LONGEST_COUNTDOWN_SECONDS:
+    if steps * interval > LONGEST_COUNTDOWN_SECONDS:
         raise ToolError(f"that would take longer than {LONGEST_COUNTDOWN_SECONDS:g} seconds")
     for done in range(1, steps + 1):
         await asyncio.sleep(interval)

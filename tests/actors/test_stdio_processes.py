@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -84,25 +85,37 @@ async def test_a_close_that_is_cancelled_goes_on():
     await transport.close()
 
 
-@pytest.mark.parametrize("way", ["stubborn", "polite"])
-@pytest.mark.parametrize("forked", [[], ["forked"]], ids=["", "forked"])
-async def test_nothing_outlives_an_owner_that_is_killed(way: str, forked: list[str]):
-    program = [sys.executable, "-m", "tests.support.stdio_servers_owner", way, *forked]
-    owner = await asyncio.create_subprocess_exec(*program, cwd=ROOT, stdout=subprocess.PIPE)
-    assert owner.stdout is not None
-    pids = [int(pid) for pid in (await owner.stdout.readline()).split()]
-    bystander = pids.pop() if forked else None
-    guardians = {child.pid for child in psutil.Process(owner.pid).children(recursive=True)} - {bystander}
+@contextmanager
+def owner_of(way: str, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """A process that owns a server, and the process ids it printed."""
+    program = [sys.executable, "-m", "tests.support.stdio_servers_owner", way, *options]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        yield owner, [int(pid) for pid in owner.stdout.readline().split()]
 
-    owner.kill()
-    left = await wait_gone({*pids, *guardians}, SECONDS)
+
+@pytest.mark.parametrize("way", ["stubborn", "polite"])
+async def test_nothing_outlives_an_owner_that_is_killed(way: str):
+    with owner_of(way) as (owner, pids):
+        below = {child.pid for child in psutil.Process(owner.pid).children(recursive=True)}
+
+        owner.kill()
+
+        assert await wait_gone(below, SECONDS) == []
+    assert below > set(pids)
+    assert len(pids) >= 2
+
+
+async def test_nothing_outlives_a_killed_owner_whose_descriptors_live_on_in_a_fork():
+    with owner_of("stubborn", "forked") as (owner, [*pids, fork]):
+        below = {child.pid for child in psutil.Process(owner.pid).children(recursive=True)} - {fork}
+
+        owner.kill()
+        left = await wait_gone(below, SECONDS)
+        os.kill(fork, signal.SIGKILL)
 
     assert left == []
-    assert len(pids) >= 2
-    assert guardians > set(pids)
-    if bystander:
-        os.kill(bystander, signal.SIGKILL)
-    await owner.wait()
+    assert below > set(pids)
 
 
 def outer(transport: StdioTransport) -> psutil.Process:

@@ -164,7 +164,7 @@ async def test_a_countdown_that_is_cancelled_leaves_the_server_at_work() -> None
 
 @pytest.mark.parametrize("arguments", [{"steps": 0}, {"steps": 101}, {"interval": -1}, {"steps": 100, "interval": 2}])
 async def test_a_countdown_too_long_or_too_short_is_refused(arguments: dict[str, Any]) -> None:
-    async with Client(server) as client:
+    async with Client(server, read_timeout_seconds=5) as client:
         result = await client.call_tool("countdown", arguments)
 
     assert result.is_error
