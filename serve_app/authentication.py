@@ -33,7 +33,7 @@ _CREDENTIAL: Final = re.compile(rb"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class Denial:
     """A request that goes no further: its HTTP status, a sentence for the client, and headers for ASGI."""
 
     status: int
@@ -41,8 +41,8 @@ class Rejection:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def _challenge(status: int, reason: str, parameters: str = "") -> Rejection:
-    return Rejection(status, reason, ((b"www-authenticate", f"Bearer {parameters}".rstrip().encode()),))
+def _challenge(status: int, reason: str, parameters: str = "") -> Denial:
+    return Denial(status, reason, ((b"www-authenticate", f"Bearer {parameters}".rstrip().encode()),))
 
 
 MISSING: Final = _challenge(401, "a credential is required")
@@ -51,9 +51,9 @@ EXPIRED: Final = _challenge(
     401, "the token has expired", 'error="invalid_token", error_description="the token has expired"'
 )
 AMBIGUOUS: Final = _challenge(400, "more than one credential was sent", 'error="invalid_request"')
-UNAVAILABLE: Final = Rejection(503, "credentials cannot be verified at the moment", ((b"retry-after", b"1"),))
+UNAVAILABLE: Final = Denial(503, "credentials cannot be verified at the moment", ((b"retry-after", b"1"),))
 
-REJECTIONS: Final = {
+DENIALS: Final = {
     Refusal.INVALID: INVALID,
     Refusal.EXPIRED: EXPIRED,
     Refusal.UNKNOWN: INVALID,  # a stranger is not told which keys and issuers exist
@@ -84,23 +84,23 @@ class Authentication:
         self._time_limit = time_limit
         self._digest_key = token_bytes(32)
         self._admitted: Expiring[bytes, Principal] = Expiring(max_entries)
-        self._rejected: Expiring[bytes, Rejection] = Expiring(max_entries)
-        self._pending: dict[bytes, asyncio.Task[Principal | Rejection]] = {}
+        self._denied: Expiring[bytes, Denial] = Expiring(max_entries)
+        self._pending: dict[bytes, asyncio.Task[Principal | Denial]] = {}
         self._reachable = True
 
-    def peek(self, headers: Headers) -> Principal | Rejection | None:
+    def peek(self, headers: Headers) -> Principal | Denial | None:
         """Decide without waiting, or nothing: then `check` must ask Auth."""
         if self._verify is None:
             return ANONYMOUS
         credential = _presented(headers)
-        return credential if isinstance(credential, Rejection) else self._recall(self._digest(credential))
+        return credential if isinstance(credential, Denial) else self._recall(self._digest(credential))
 
-    async def check(self, headers: Headers) -> Principal | Rejection:
+    async def check(self, headers: Headers) -> Principal | Denial:
         """Decide, asking Auth if need be: once for all requests that present one credential at the same time."""
         if self._verify is None:
             return ANONYMOUS
         credential = _presented(headers)
-        if isinstance(credential, Rejection):
+        if isinstance(credential, Denial):
             return credential
         digest = self._digest(credential)
         known = self._recall(digest)
@@ -118,11 +118,11 @@ class Authentication:
     def _digest(self, credential: bytes) -> bytes:
         return hashlib.blake2b(credential, digest_size=16, key=self._digest_key).digest()
 
-    def _recall(self, digest: bytes) -> Principal | Rejection | None:
+    def _recall(self, digest: bytes) -> Principal | Denial | None:
         now = self._clock()
-        return self._admitted.get(digest, now) or self._rejected.get(digest, now)
+        return self._admitted.get(digest, now) or self._denied.get(digest, now)
 
-    async def _ask(self, verify: Verify, credential: bytes, digest: bytes) -> Principal | Rejection:
+    async def _ask(self, verify: Verify, credential: bytes, digest: bytes) -> Principal | Denial:
         asked_at = self._clock()  # a verdict counts from here, so that a slow answer does not lengthen it
         try:
             async with asyncio.timeout(self._time_limit):
@@ -135,9 +135,9 @@ class Authentication:
         if verdict.principal is not None:
             self._admitted.put(digest, verdict.principal, until=until)
             return verdict.principal
-        rejection = REJECTIONS[verdict.refusal or Refusal.INVALID]
-        self._rejected.put(digest, rejection, until=until)
-        return rejection
+        denial = DENIALS[verdict.refusal or Refusal.INVALID]
+        self._denied.put(digest, denial, until=until)
+        return denial
 
     def _note_reachable(self, reachable: bool, reason: str) -> None:
         if reachable is self._reachable:
@@ -149,7 +149,7 @@ class Authentication:
             log.warning("auth_unreachable", reason=reason)  # the type only: a message might repeat the credential
 
 
-def _presented(headers: Headers) -> bytes | Rejection:
+def _presented(headers: Headers) -> bytes | Denial:
     """The one credential of a request. Query parameters are not looked at: they end up in logs."""
     found = [header for header in headers if header[0] in (b"authorization", b"x-api-key")]
     if not found:

@@ -52,9 +52,9 @@ def between(path: str, value: int, least: int, most: int) -> Rule:
     return (path,), least <= value <= most, f"must be {least} to {most}"
 
 
-def byte_size(path: str, value: int) -> Rule:
+def byte_size(path: str, value: int, most: int = MAX_BYTES) -> Rule:
     """A limit in bytes."""
-    return (path,), MIN_BYTES <= value <= MAX_BYTES, f"must be {MIN_BYTES} to {MAX_BYTES} bytes"
+    return (path,), MIN_BYTES <= value <= most, f"must be {MIN_BYTES} to {most} bytes"
 
 
 def seconds(path: str, value: float, *, zero: bool = False) -> Rule:

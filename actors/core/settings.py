@@ -27,6 +27,9 @@ LOG_FORMATS: Final = ("text", "json")
 MAX_REPLICAS: Final = 100
 """Each is a process of some 60 MB: a greater number is a slip of the pen."""
 
+MAX_MESSAGE_BYTES: Final = 31 * 1024 * 1024
+"""A message crosses the bus in one frame with a little around it, and a frame has at most 32 MiB."""
+
 _STRICT: Final = {"extra": "forbid", "strict": True}
 """For pydantic, which reads it from the class: no unknown keys, and no `"5"` for a number."""
 
@@ -140,7 +143,7 @@ class BackendSettings:
             seconds("timeout", self.timeout),
             seconds("start_timeout", self.start_timeout),
             between("concurrency_limit", self.concurrency_limit, 1, 100_000),
-            byte_size("max_message_bytes", self.max_message_bytes),
+            byte_size("max_message_bytes", self.max_message_bytes, MAX_MESSAGE_BYTES),
         )
 
 
@@ -162,7 +165,7 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     """`Host` values accepted besides those of a loopback address; any, if empty and bound to another address."""
     allowed_origins: tuple[str, ...] = ()
-    """`Origin` values accepted besides those of a loopback address."""
+    """`Origin` values accepted besides the gateway's own, and any loopback one if it is bound to a loopback address."""
     start_concurrency: int = 4
     """Backends that start at once; more would only slow each other."""
     log_format: str = "text"

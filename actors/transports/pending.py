@@ -92,7 +92,7 @@ class Pending:
 def _progress_id(message: Message) -> int:
     try:
         token = _progress_decoder.decode(message.params).token
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return NO_ID
     return token if isinstance(token, int) else NO_ID
 

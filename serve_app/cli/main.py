@@ -52,3 +52,7 @@ def _port(text: str) -> int:
     if not 1 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is between 1 and 65535")
     return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.frames import WINDOW, Event, EventKind
 from actors.core.outcome import Failure, FailureKind
-from tests.support.bus import CALL, KeepingOutlet, exchange_id, reply
+from tests.support.bus import CALL, UNHURRIED, KeepingOutlet, exchange_id, reply
 
 MIB = 1024 * 1024
 PROGRESS, ASK = EventKind.PROGRESS, EventKind.ASK
@@ -332,6 +332,7 @@ steps = st.one_of(
 )
 
 
+@UNHURRIED
 @given(script=st.lists(steps, max_size=60))
 def test_whatever_happens_to_the_links_every_accepted_event_is_read_once_and_then_the_outcome(script):
     story = Story()
@@ -351,6 +352,7 @@ def test_whatever_happens_to_the_links_every_accepted_event_is_read_once_and_the
     assert story.outlet.outcomes == [(1, reply("done"))]
 
 
+@UNHURRIED
 @given(sizes=st.lists(st.sampled_from([0, 1000, 20_000, 600_000]), max_size=50))
 def test_what_is_sent_and_not_read_never_exceeds_a_window_and_one_event(sizes):
     exchange, outlet = make_exchange(max_unread_bytes=64 * MIB), KeepingOutlet()

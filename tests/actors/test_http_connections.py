@@ -1,6 +1,8 @@
 import asyncio
 import gzip
 import json
+import os
+import socket
 import tracemalloc
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.support.http_servers import (
     HEAD,
     MIB,
     PROGRESS,
+    Naps,
     answering,
     connected,
     conversing,
@@ -78,7 +81,8 @@ async def test_a_connection_that_was_closed_while_we_were_busy_is_not_used_again
 
     async with conversing(talk) as url, connected(url) as transport:
         await open_request(transport, 1).result()
-        writers[0].get_extra_info("socket").shutdown(2)
+        with socket.socket(fileno=os.dup(writers[0].get_extra_info("socket").fileno())) as server_end:
+            server_end.shutdown(socket.SHUT_RDWR)
         second = open_request(transport, 2)  # in the same tick: the loop has not seen the close yet
 
         assert await second.result() == {"text": "ok"}
@@ -102,23 +106,49 @@ async def test_one_connection_serves_many_requests(streamed: bool) -> None:
     assert len(peers) == 1
 
 
-async def test_a_stream_left_open_after_its_response_costs_its_connection_only() -> None:
-    left: list[bool] = []
+async def test_a_stream_that_ends_soon_after_its_response_leaves_its_connection_for_others() -> None:
+    peers: set[Any] = set()
+    answered = asyncio.Event()
 
     async def answer(received: web.Request) -> web.StreamResponse:
-        await event_answer(received, sse.event(result(1)))
+        assert received.transport is not None
+        peers.add(received.transport.get_extra_info("peername"))
+        response = await event_answer(received, sse.event(result(await message_id(received))))
+        await answered.wait()
+        return response
+
+    async with talking(answer) as transport:
+        await open_request(transport, 1).result()
+        answered.set()
+        await eventually(lambda: not transport._tasks)
+        await open_request(transport, 2).result()
+
+    assert len(peers) == 1
+
+
+async def test_a_stream_left_open_after_its_response_costs_its_connection_only() -> None:
+    left: list[bool] = []
+    methods: list[str] = []
+
+    async def answer(received: web.Request) -> web.StreamResponse:
+        methods.append(received.method)
+        if received.method == "GET":
+            return web.Response(status=405)
+        await event_answer(received, sse.event(result(1), event_id="c1"))
         try:
             await asyncio.Event().wait()
         finally:
             left.append(True)
         raise AssertionError
 
-    async with talking(answer) as transport:
+    async with talking(answer, sleep=Naps()) as transport:
+        transport.established("2025-11-25")
         recorder = open_request(transport, 1)
 
         assert await recorder.result() == {"text": "ok"}
-        await eventually(lambda: left)
+        await eventually(lambda: left and not transport._tasks)
     assert recorder.failures == []
+    assert sorted(methods) == ["GET", "POST"]  # the one for unsolicited messages, and none to resume
 
 
 async def test_the_environment_names_no_proxy_for_us(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +166,7 @@ async def test_cookies_are_not_kept() -> None:
         response.set_cookie("tracked", "yes")
         return response
 
-    async with talking(answer) as transport:
+    async with serving(answer) as url, connected(url.replace("127.0.0.1", "localhost")) as transport:
         for number in (1, 2):
             await open_request(transport, number).result()
 
@@ -299,22 +329,32 @@ async def test_close_fails_what_is_open_within_a_few_seconds_and_leaves_nothing(
     assert open_request(transport, 9).kinds == [FailureKind.UNAVAILABLE]
 
 
+async def test_close_fails_what_was_opened_in_the_same_tick() -> None:
+    async with talking(echo) as transport:
+        recorder = open_request(transport, 1)
+        await transport.close()
+
+    assert recorder.kinds == [FailureKind.DISCONNECTED]
+
+
 # Notifications and answers of ours
 
 
 async def test_what_is_sent_does_not_wait_for_calls_that_hold_every_connection() -> None:
-    answered = asyncio.Event()
+    asked, answered = asyncio.Event(), asyncio.Event()
 
     async def answer(received: web.Request) -> web.StreamResponse:
         number = await message_id(received)
         if number == 7:
             answered.set()
             return web.Response(status=202)
+        asked.set()
         await answered.wait()
         return json_answer(result(number))
 
     async with talking(answer, pool_size=1) as transport:
         recorder = open_request(transport, 1)
+        await asyncio.wait_for(asked.wait(), LIMIT)
         transport.send(result(7), {})
 
         assert await recorder.result() == {"text": "ok"}

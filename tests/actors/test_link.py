@@ -8,7 +8,7 @@ import uvloop
 
 from actors.bus.attachment import Attachment, LinkLost
 from actors.bus.dialer import CallerLink
-from actors.bus.exchange import Exchange
+from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.frames import WINDOW, Event, EventKind
 from actors.bus.link import LinkSettings
 from actors.core.call import Call
@@ -59,7 +59,7 @@ async def two_hundred_calls_finished_in_any_order(address: str | None) -> None:
     async with listening(backend, address=address) as real, dialled(real) as caller:
         attachments = [caller.open(call(b"%d" % number), exchange_id(number)) for number in range(200)]
         await until(lambda: len(backend.exchanges) == 200)
-        shuffled = random.Random(7).sample(backend.exchanges, 200)  # noqa: S311, an order and no secret
+        shuffled = random.Random(7).sample(backend.exchanges, 200)
         for exchange in shuffled:
             echo(exchange)
 
@@ -422,13 +422,19 @@ async def test_a_parked_exchange_is_left_and_found_again():
         assert backend.cancellations == []
 
 
-async def test_an_outcome_which_was_received_is_known_to_be():
+async def test_an_outcome_which_was_received_makes_way_for_one_which_was_not():
     backend = RecordingBackend()
-    async with linked(backend) as caller:
-        attachment, exchange = await open_on(caller, backend, 1)
-        exchange.finish(reply("done"))
-        await outcome_of(attachment)
+    async with listening(backend, exchanges=ExchangeSettings(max_kept=2)) as address, dialled(address) as caller:
+        async with dialled(address) as lost:
+            _, unread = await open_on(lost, backend, 1)
+        await until(lambda: unread.reader is None)
+        unread.finish(reply("unread"))
+        for number in (2, 3):
+            attachment, exchange = await open_on(caller, backend, number)
+            exchange.finish(reply("read"))
+            await outcome_of(attachment)
+            await until(lambda: exchange.reader is None)  # noqa: B023, awaited at once
 
-        await until(lambda: exchange.reader is None)
-
-        assert not caller.closed
+        assert await outcome_of(caller.attach(exchange_id(1), 0)) == reply("unread")
+        forgotten = await outcome_of(caller.attach(exchange_id(2), 0))
+        assert isinstance(forgotten, Failure)

@@ -48,8 +48,8 @@ def finish(exchange: Exchange) -> None:
         encode(frames.Ping()) * 200,  # more in one go than a handshake takes
     ],
 )
-async def test_a_stranger_who_writes_garbage_is_closed_without_a_byte(data):
-    async with listening(RecordingBackend()) as address:
+async def test_a_stranger_who_writes_garbage_is_closed_at_once_without_a_byte(data):
+    async with listening(RecordingBackend(), link=LinkSettings(handshake_seconds=3 * WAIT_SECONDS)) as address:
         stranger = await connect_stranger(address)
 
         stranger.transport.write(data)

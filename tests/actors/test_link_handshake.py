@@ -14,7 +14,7 @@ from actors.bus.handshake import (
     RefusedByPeer,
 )
 from actors.bus.link import MAX_STRANGER_BYTES, MAX_STRANGER_FRAME
-from tests.support.bus import CALL, SECRET, exchange_id
+from tests.support.bus import CALL, SECRET, UNHURRIED, exchange_id
 
 ONE, TWO, THREE = b"1" * NONCE_BYTES, b"2" * NONCE_BYTES, b"3" * NONCE_BYTES
 OTHER_SECRET = b"the secret of another cluster..."
@@ -144,6 +144,7 @@ def test_a_short_secret_is_not_accepted():
         CallerHandshake(b"x" * 15, ONE)
 
 
+@UNHURRIED
 @given(mac=st.binary(max_size=64))
 def test_only_the_right_proof_completes_a_handshake(mac):
     listener = ListenerHandshake(SECRET, TWO)

@@ -133,15 +133,11 @@ async def test_nothing_outlives_a_guardian_that_is_killed(which: Callable[[Stdio
     transport, pids = await started("stubborn")
     reasons: list[str] = []
     transport.closed = reasons.append
-    recorder = open_request(transport, 2)
-    await recorder.ended()
-    waiting = open_request(transport, 3, "play")
 
     which(transport).kill()
 
     assert await wait_gone(pids, SECONDS) == []
     await eventually(lambda: reasons, SECONDS)
-    assert waiting.failures == [] or waiting.kinds == [FailureKind.DISCONNECTED]
     await transport.close()
 
 

@@ -14,6 +14,7 @@ from actors.core.call import Call
 from actors.core.load import Load
 from actors.core.outcome import Failure, FailureKind, Reply
 from actors.core.revisions import Era
+from tests.support.bus import UNHURRIED
 
 LIMIT = 64 * 1024
 
@@ -65,6 +66,7 @@ def chunks_of(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(places)]
 
 
+@UNHURRIED
 @given(sent=st.lists(any_frame, max_size=8), cuts=st.lists(st.integers(0, 10_000)))
 def test_frames_arrive_equal_and_in_order_however_the_stream_is_cut(sent, cuts):
     decoder = FrameDecoder(LIMIT)
@@ -74,6 +76,7 @@ def test_frames_arrive_equal_and_in_order_however_the_stream_is_cut(sent, cuts):
     assert received == sent
 
 
+@UNHURRIED
 @given(frame=any_frame)
 def test_a_frame_arrives_byte_by_byte(frame):
     decoder = FrameDecoder(LIMIT)
@@ -83,6 +86,7 @@ def test_a_frame_arrives_byte_by_byte(frame):
     assert received == [[]] * (len(received) - 1) + [[frame]]
 
 
+@UNHURRIED
 @given(chunks=st.lists(st.binary(max_size=64)))
 def test_garbage_gives_a_frame_error_or_nothing(chunks):
     decoder = FrameDecoder(32)
@@ -95,6 +99,7 @@ def test_garbage_gives_a_frame_error_or_nothing(chunks):
         assert len(decoder._buffer) < 32 + frames.LENGTH_BYTES
 
 
+@UNHURRIED
 @given(body=st.binary(max_size=200) | any_frame.map(lambda frame: encode(frame)[4:]), data=st.data())
 def test_a_damaged_body_gives_a_frame_error_or_a_frame(body, data):
     if body:

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from actors.bus.link import LinkSettings
+from actors.bus.listener import ENVELOPE_BYTES
 from actors.core.rules import SettingsError, clashes
 from actors.core.settings import (
+    MAX_MESSAGE_BYTES,
     ApiKeySettings,
     AuthSettings,
     BackendSettings,
@@ -42,12 +45,18 @@ def issuer(**changes: object) -> IssuerSettings:
         ({"timeout": math.nan}, "timeout must be more than 0"),
         ({"start_timeout": -1.0}, "start_timeout must be more than 0"),
         ({"concurrency_limit": 0}, "concurrency_limit must be 1 to 100000"),
-        ({"max_message_bytes": 16}, "max_message_bytes must be 1024 to 1073741824 bytes"),
+        ({"max_message_bytes": 16}, "max_message_bytes must be 1024 to 32505856 bytes"),
+        ({"max_message_bytes": 32 * 1024 * 1024}, "max_message_bytes must be 1024 to 32505856 bytes"),
     ],
 )
 def test_a_backend_out_of_range_is_refused(changes, sentence):
     with pytest.raises(SettingsError, match=sentence):
         BackendSettings(**{"name": "git", "endpoint": ENDPOINT, **changes})
+
+
+def test_the_largest_message_of_a_server_fits_into_a_frame_of_the_bus():
+    assert MAX_MESSAGE_BYTES + ENVELOPE_BYTES <= LinkSettings().max_frame_bytes
+    BackendSettings(name="git", endpoint=ENDPOINT, max_message_bytes=MAX_MESSAGE_BYTES)
 
 
 @pytest.mark.parametrize("field", ["failure_threshold", "open_seconds", "probe_limit", "successes_to_close"])

@@ -11,7 +11,7 @@ from serve_app.authentication import (
     INVALID,
     MAX_PENDING,
     MISSING,
-    REJECTIONS,
+    DENIALS,
     UNAVAILABLE,
     Authentication,
 )
@@ -136,16 +136,16 @@ async def test_a_refusal_becomes_a_status_and_a_challenge(
 ) -> None:
     auth.refusal = refusal
 
-    rejection = await authentication.check(bearer("bad"))
+    denial = await authentication.check(bearer("bad"))
 
-    assert not isinstance(rejection, Principal)
-    assert rejection.status == status
-    assert dict(rejection.headers).get(b"www-authenticate") == challenge
+    assert not isinstance(denial, Principal)
+    assert denial.status == status
+    assert dict(denial.headers).get(b"www-authenticate") == challenge
 
 
-def test_every_refusal_has_a_rejection() -> None:
-    assert set(REJECTIONS) == set(Refusal)
-    assert REJECTIONS[Refusal.EXPIRED] is EXPIRED
+def test_every_refusal_has_a_denial() -> None:
+    assert set(DENIALS) == set(Refusal)
+    assert DENIALS[Refusal.EXPIRED] is EXPIRED
 
 
 @pytest.mark.parametrize(

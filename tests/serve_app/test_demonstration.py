@@ -10,29 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
-from mcp.client.stdio import StdioServerParameters
-from mcp_types import TextContent
 
 from serve_app.demonstration import GREETINGS, UNITS, convert, server
 from tests.support.processes import ROOT, command
+from tests.support.sdk_client import REVISIONS, stdio, text_of
 
-ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
 UMLAUT_SHA256 = "607474ca475a9724d7360aba71a56d5df77e61350e3f724cfa1f46e857e2d85f"
 UNIT_PAIRS = [(one, other) for one in UNITS for other in UNITS if UNITS[one][0] == UNITS[other][0]]
 
 
-def text_of(result: Any) -> str:
-    (content,) = result.content
-    assert isinstance(content, TextContent)
-    return content.text
-
-
-@pytest.mark.parametrize(("mode", "revision"), ERAS.items())
+@pytest.mark.parametrize(("mode", "revision"), REVISIONS.items())
 async def test_the_command_serves_both_eras_over_its_standard_streams(mode: str, revision: str) -> None:
-    executable, *args = command("serve_app.demonstration")
-    target = StdioServerParameters(command=executable, args=args, cwd=str(ROOT))
-
-    async with Client(target, mode=mode, read_timeout_seconds=15) as client:
+    async with Client(stdio("serve_app.demonstration"), mode=mode, read_timeout_seconds=15) as client:
         answer = await client.call_tool("echo", {"text": "grüezi"})
 
         assert client.protocol_version == revision

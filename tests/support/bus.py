@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 from actors.bus.dialer import CallerLink, dial
 from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.frames import Event, Frame
@@ -19,6 +21,8 @@ from actors.core.revisions import Era
 
 SECRET = b"a secret of the whole cluster..."
 CALL = Call("tools/call", b'{"name":"echo"}', 30.0, "echo")
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For properties: how long an example takes on a shared machine says nothing about them."""
 WAIT_SECONDS = 10.0
 """Long enough never to be reached by a test that passes."""
 

@@ -33,8 +33,12 @@ PING = request(7, "ping", b"{}")
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
     """Serve any method on any path; gives the URL of its MCP endpoint."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
     app = web.Application(client_max_size=MIB)
-    app.router.add_route("*", "/{path:.*}", handler)
+    app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -65,6 +65,7 @@ def garbage() -> None:
         write(b"Listening on port 3000 ...")
         write(b'"text"\n\n[1, 2]\n{}\n\xff\xfe\n{"jsonrpc": "2.0"')
         write(b'{"jsonrpc": "2.0", "result": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+        write(b"[" * 100_000 + b"]" * 100_000)
         answer(message)
 
     serve(answer_among_garbage)

@@ -1,0 +1,93 @@
+"""Servers that do everything wrong: a clear error on that call, and nothing else disturbed."""
+
+import asyncio
+
+import pytest
+from mcp.client import Client
+from mcp.shared.exceptions import MCPError
+
+from tests.support.gateway_process import GatewayProcess
+
+pytestmark = pytest.mark.e2e
+
+
+async def fails(client: Client, tool: str, arguments: dict[str, object], match: str) -> None:
+    with pytest.raises(MCPError, match=match):
+        await client.call_tool(tool, arguments)
+
+
+async def recovered(client: Client, tool: str) -> None:
+    """The server works (again): it may have to be started first."""
+    for _ in range(200):
+        try:
+            result = await client.call_tool(tool, {"text": "back"})
+        except MCPError:
+            await asyncio.sleep(0.1)
+            continue
+        assert result.content[0].text == "back"
+        return
+    pytest.fail(f"{tool} does not come back")
+
+
+async def test_garbage_and_chatter_between_the_answers_are_passed_over(running: GatewayProcess) -> None:
+    async with Client(running.url) as client:
+        answers = await asyncio.gather(
+            *(client.call_tool("noisy__echo", {"text": f"{n}", "delay_ms": (7 * n) % 50}) for n in range(50))
+        )
+
+    assert [answer.content[0].text for answer in answers] == [f"{n}" for n in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "match"),
+    [
+        ("hang", {}, "'chaos' did not answer in time"),
+        ("wrong_id", {}, "'chaos' did not answer in time"),
+        ("huge", {}, "'chaos' sent a message over the size limit"),
+        ("huge", {"id_last": True}, "'chaos' sent a message over the size limit"),
+        ("die", {"code": 4}, "'chaos' went away before it answered"),
+        ("die", {"half": True}, "'chaos' went away before it answered"),
+    ],
+)
+async def test_a_misbehaving_server_fails_its_own_call_only(
+    running: GatewayProcess, tool: str, arguments: dict[str, object], match: str
+) -> None:
+    async with Client(running.url) as client:
+        await recovered(client, "chaos__echo")
+        meanwhile = asyncio.ensure_future(client.call_tool("stdio__shuffled", {"delay_ms": 500, "token": "mine"}))
+
+        await fails(client, f"chaos__{tool}", arguments, match)
+
+        assert (await meanwhile).content[0].text == "mine"
+        await recovered(client, "chaos__echo")
+
+
+async def test_calls_in_flight_when_a_server_dies_each_get_the_error(running: GatewayProcess) -> None:
+    async with Client(running.url) as client:
+        await recovered(client, "chaos__echo")
+        waiting = [asyncio.ensure_future(client.call_tool("chaos__hang", {})) for _ in range(10)]
+        await asyncio.sleep(0.3)
+        await fails(client, "chaos__die", {}, "went away")
+
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert all("went away" in str(outcome) for outcome in outcomes)
+
+
+async def test_a_backend_that_exits_at_start_is_named_with_its_last_words(running: GatewayProcess) -> None:
+    async with Client(running.url) as client:
+        listed = {tool.name.partition("__")[0] for tool in (await client.list_tools()).tools}
+    with pytest.raises(Exception, match="'dead' is not available.*no licence found"):
+        async with Client(running.server_url("dead"), mode="legacy"):
+            pass
+
+    assert "dead" not in listed
+    assert "demo" in listed
+
+
+async def test_the_errors_and_standard_error_of_servers_are_in_the_log_by_name(running: GatewayProcess) -> None:
+    log = running.output()
+
+    assert "backend dead:0 is not up" in log
+    assert "no licence found" in log
+    assert "upstream-secret" not in log

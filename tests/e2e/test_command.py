@@ -1,0 +1,102 @@
+"""The command as a person meets it: starts, stops, says what is wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.gateway_process import GatewayProcess, await_line, chaos, gateway, marked, module
+from tests.support.processes import ROOT, is_there, wait_gone
+
+pytestmark = pytest.mark.e2e
+
+
+def only1mcp(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "serve_app.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, check=False)
+
+
+def test_a_second_run_on_a_taken_port_says_so_in_one_sentence(running: GatewayProcess) -> None:
+    second = only1mcp("run", "--port", str(running.port))
+
+    assert second.returncode == 1
+    assert f"port {running.port} of 127.0.0.1 is taken" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    assert httpx.get(f"{running.origin}/health/live").status_code == 200
+
+
+def test_another_address_without_auth_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    config = tmp_path / "only1mcp.json"
+    config.write_text('{"mcpServers": {"time": {"url": "http://127.0.0.1:1/mcp"}}}')
+
+    refused = only1mcp("run", "--config", str(config), "--host", "0.0.0.0")
+
+    assert refused.returncode == 2
+    assert "auth" in refused.stderr
+
+
+def test_a_wrong_configuration_is_refused_with_every_reason(tmp_path: Path) -> None:
+    config = tmp_path / "bad.yaml"
+    config.write_text("mcpServers:\n  a: {comand: x}\n  b: {url: 'http://x/mcp', timeout: soon}\n")
+
+    refused = only1mcp("run", "--config", str(config))
+
+    assert refused.returncode == 2
+    assert "mcpServers.a.comand" in refused.stderr
+    assert "mcpServers.b.timeout" in refused.stderr
+
+
+async def test_nothing_is_left_after_a_stop(tmp_path: Path) -> None:
+    servers = {
+        "demo": module("serve_app.demonstration"),
+        "stubborn": chaos("--stubborn", "--grandchild", "own-session"),
+    }
+    with gateway(tmp_path, servers) as running:
+        started = [*running.ray_processes(), *running.servers()]
+        assert len(running.servers()) >= 4, "two guardians, two servers and a grandchild"
+
+        running.process.send_signal(signal.SIGINT)
+        code = running.process.wait(40)
+
+        assert code == 0
+        assert await wait_gone(started, 5) == []
+        assert "stopped" in running.output()
+
+
+async def test_nothing_is_left_after_the_command_is_killed(tmp_path: Path) -> None:
+    servers = {
+        "demo": module("serve_app.demonstration"),
+        "stubborn": chaos("--stubborn", "--grandchild", "own-session"),
+    }
+    with gateway(tmp_path, servers) as running:
+        started = [*running.ray_processes(), *running.servers()]
+
+        os.kill(running.process.pid, signal.SIGKILL)
+
+        assert await wait_gone(started, 30) == []
+        assert marked(running.mark) == []
+
+
+async def test_nothing_is_left_after_rays_own_process_is_killed(tmp_path: Path) -> None:
+    with gateway(tmp_path, {"stubborn": chaos("--stubborn", "--grandchild", "same-group")}) as running:
+        started = [*running.ray_processes(), *running.servers()]
+        raylet = next(pid for pid in started if Path(f"/proc/{pid}/comm").read_text().startswith("raylet"))
+
+        os.kill(raylet, signal.SIGKILL)
+
+        assert await wait_gone(running.servers(), 30) == []
+        assert running.process.wait(60) == 1
+        assert await wait_gone(started, 30) == []
+
+
+async def test_another_gateway_is_not_touched_by_the_end_of_one(running: GatewayProcess, tmp_path: Path) -> None:
+    with gateway(tmp_path, {"demo": module("serve_app.demonstration")}) as other:
+        await_line(other, "demo:0")
+    left = [pid for pid in running.ray_processes() if is_there(pid)]
+
+    assert left
+    assert httpx.get(f"{running.origin}/health").status_code == 200
