@@ -46,6 +46,7 @@ class Backend:
         connect: Callable[[BackendSettings], Transport],
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float],
+        beat_seconds: float = BEAT_SECONDS,
     ) -> None:
         """`addresses` are where to accept links on this node, and from other nodes if there can be any."""
         self._settings = settings
@@ -55,12 +56,14 @@ class Backend:
         self._addresses = addresses
         self._router = router
         self._clock = clock
+        self._beat_seconds = beat_seconds
         self._breaker = Breaker(settings.breaker)
         self._calls: dict[bytes, RunningCall] = {}
         self._idle = asyncio.Event()
         self._stopping = False
         self._sequence = 0
         self._told = asyncio.Event()
+        self._beginning = asyncio.Lock()
         self._beats: asyncio.Task[None] | None = None
         self._listener = Listener(secret, self, backend=settings.name)
         self._supervisor = Supervisor(settings, connect, self._changed, clock=clock, dice=dice)
@@ -74,15 +77,16 @@ class Backend:
 
         Safe to repeat: a second call waits for the same.
         """
-        if self._beats is None:
-            self._beats = asyncio.get_running_loop().create_task(self._beat())
-            near, far = self._addresses
-            self._addresses = (
-                await self._listener.start(near),
-                await self._listener.start(far) if far is not None else None,
-            )
-            self._supervisor.begin()
-            self._changed()
+        async with self._beginning:
+            if self._beats is None:
+                near, far = self._addresses
+                self._addresses = (
+                    await self._listener.start(near),
+                    await self._listener.start(far) if far is not None else None,
+                )
+                self._supervisor.begin()
+                self._beats = asyncio.get_running_loop().create_task(self._beat())
+                self._changed()
         await self._supervisor.settled.wait()
         return self.status()
 
@@ -165,7 +169,7 @@ class Backend:
         """Tell the Router of every change at once, and every few seconds that we live."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_SECONDS):
+                async with asyncio.timeout(self._beat_seconds):
                     await self._told.wait()
             changed = self._told.is_set()
             self._told.clear()
@@ -175,4 +179,4 @@ class Backend:
             except ActorGone:
                 # the Router restarts by itself, and asks for what it does not know at the next beat
                 if changed:
-                    asyncio.get_running_loop().call_later(1.0, self._told.set)
+                    asyncio.get_running_loop().call_later(self._beat_seconds / 5, self._told.set)

@@ -44,15 +44,19 @@ class Router:
         generation: str,
         metrics: MetricsRef,
         clock: Callable[[], float] = time.monotonic,
+        watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         """`generation` is another one for each life of the actor."""
         self._backends: Mapping[str, BackendSettings] = {each.name: each for each in backends}
         self._naming = naming
         self._metrics = metrics
         self._clock = clock
+        self._watch_seconds = watch_seconds
         self._started_at = clock()
         self._statuses: dict[ReplicaKey, Status] = {}
         self._heard_at: dict[ReplicaKey, float] = {}
+        self._former: dict[ReplicaKey, str] = {}
+        """The epoch of each replica's life before this one."""
         self._restarts: dict[ReplicaKey, int] = {}
         self._listings: dict[str, Listing] = {}
         self._facts: dict[str, Facts] = {}
@@ -68,19 +72,20 @@ class Router:
     async def report(self, status: Status) -> None:
         """A Backend tells what it is now. What is older than what is known is ignored."""
         self._keep_time()
-        if status.key.backend not in self._backends:
-            return
         known = self._statuses.get(status.key)
-        if known is not None and known.epoch == status.epoch and known.sequence > status.sequence:
+        if not self._is_replica(status.key) or (known is not None and self._is_old(status, known)):
             return
         if known is not None and known.epoch != status.epoch:
             self._restarts[status.key] = self._restarts.get(status.key, 0) + known.restarts + 1
+            self._former[status.key] = known.epoch
         self._heard_at[status.key] = self._clock()
         self._statuses[status.key] = status
-        if status.listing is not None:
-            self._listings[status.key.backend] = status.listing
-        if status.facts is not None:
-            self._facts[status.key.backend] = status.facts
+        # a replica that is away still has its last lists, and they must not undo those of one that is up
+        is_up, backend = status.state is ReplicaState.UP, status.key.backend
+        if status.listing is not None and (is_up or backend not in self._listings):
+            self._listings[backend] = status.listing
+        if status.facts is not None and (is_up or backend not in self._facts):
+            self._facts[backend] = status.facts
         self._publish_soon()
 
     async def beat(self, key: ReplicaKey, epoch: str, sequence: int) -> bool:
@@ -98,12 +103,21 @@ class Router:
         if self._is_news(generation, version):
             return self._view
         try:
-            async with asyncio.timeout(WATCH_SECONDS):
+            async with asyncio.timeout(self._watch_seconds):
                 while not self._is_news(generation, version):
                     await self._published.wait()
         except TimeoutError:
             pass
         return self._view
+
+    def _is_replica(self, key: ReplicaKey) -> bool:
+        settings = self._backends.get(key.backend)
+        return settings is not None and 0 <= key.index < settings.replicas
+
+    def _is_old(self, status: Status, known: Status) -> bool:
+        if status.epoch == known.epoch:
+            return status.sequence < known.sequence
+        return status.epoch == self._former.get(status.key)
 
     def _is_news(self, generation: str, version: int) -> bool:
         return self._view.version > 0 and (self._view.generation, self._view.version) != (generation, version)

@@ -10,16 +10,18 @@ from actors.core.breaker import Breaker, Permit
 from actors.core.outcome import Failure, FailureKind, Outcome
 from actors.upstream.upstream import Upstream
 
-_SERVER_FAILED: Final = frozenset(
-    {
-        FailureKind.UNAVAILABLE,
-        FailureKind.TIMEOUT,
-        FailureKind.DISCONNECTED,
-        FailureKind.TOO_LARGE,
-        FailureKind.PROTOCOL,
-    }
-)
-"""What the breaker counts; a JSON-RPC error, a tool's own above all, is an answer."""
+SPEAKS_WELL: Final[dict[FailureKind, bool | None]] = {
+    FailureKind.UNAVAILABLE: False,
+    FailureKind.BREAKER_OPEN: None,
+    FailureKind.BUSY: None,
+    FailureKind.TIMEOUT: False,
+    FailureKind.DISCONNECTED: False,
+    FailureKind.TOO_LARGE: False,
+    FailureKind.PROTOCOL: False,
+    FailureKind.CANCELLED: None,
+    FailureKind.UNSUPPORTED: None,
+}
+"""What a failure tells the breaker of the server; `None` is nothing at all."""
 
 
 class RunningCall:
@@ -85,17 +87,20 @@ class RunningCall:
         """See `Listener.finished`."""
         if self._permit is None:
             return
-        success = not (isinstance(outcome, Failure) and outcome.kind in _SERVER_FAILED)
-        self._breaker.record(self._permit, success=success, now=self._clock())
+        # a JSON-RPC error, a tool's own above all, is an answer
+        success = SPEAKS_WELL[outcome.kind] if isinstance(outcome, Failure) else True
+        if success is None:
+            self._breaker.release(self._permit)
+        else:
+            self._breaker.record(self._permit, success=success, now=self._clock())
         self._end(outcome)
 
     def cancel(self, reason: str) -> None:
-        """The client wants it no more: tell the server, and say nothing about the server's health."""
+        """The client wants it no more: tell the server."""
         if self._permit is None:
             return
         self._stop(reason)
-        self._breaker.release(self._permit)
-        self._end(Failure(FailureKind.CANCELLED, self._name, reason))
+        self.finished(Failure(FailureKind.CANCELLED, self._name, reason))
 
     def _expired(self, limit: float) -> None:
         if self._permit is None:

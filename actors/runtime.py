@@ -91,7 +91,7 @@ class MetricsActor(Metrics):
 
 
 class BackendActor(Backend):
-    """A Backend in a process of its own."""
+    """A Backend in a process of its own. Its first life is told to begin; the next, if it dies, begins by itself."""
 
     def __init__(self, settings: BackendSettings, key: ReplicaKey, secret: bytes, log_format: str, *, spread: bool):
         self._key = key  # first of all: Ray asks an actor whose construction fails for its name, too
@@ -108,6 +108,9 @@ class BackendActor(Backend):
             connect=connect,
             dice=random.SystemRandom().random,
         )
+        if context.was_current_actor_reconstructed:
+            # whoever started the first life has asked it to begin; nobody else would ask this one
+            context.current_actor.begin.remote()
 
 
 def start_metrics(log_format: str) -> MetricsRef:

@@ -1,7 +1,9 @@
 """Keeps one server there: starts it, reads what it has, notices when it goes, starts it again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 import structlog
@@ -29,7 +31,11 @@ log = structlog.get_logger()
 
 
 class Supervisor:
-    """Owns the transport to one server and the adapter that speaks over it."""
+    """Owns the transport to one server and the adapter that speaks over it.
+
+    `changed` is called when there is news for the Router. `clock` is monotonic and in seconds, `dice` gives numbers
+    from 0 up to 1, `sleep` takes seconds.
+    """
 
     def __init__(
         self,
@@ -39,30 +45,31 @@ class Supervisor:
         *,
         clock: Callable[[], float],
         dice: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._connect = connect
         self._changed = changed
         self._clock = clock
         self._dice = dice
+        self._sleep = sleep
         self._backoff = Backoff(first=0.5, factor=2.0, cap=30.0)
         self._crashes = CrashLoop(CRASH_LOOP_EXITS, CRASH_LOOP_WINDOW)
-        self._transport: Transport | None = None
         self._life: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
-        self._gone = False
-        self._stale = False
+        self._outdated = asyncio.Event()
         self._next_start = 0.0
         self._era: Era | None = None
         self.upstream: Upstream | None = None
         """The adapter to send calls through; nothing while the server is not up."""
         self.state = ReplicaState.STARTING
         self.detail = "starting"
+        """Why it is not up, for people."""
         self.restarts = 0
         self.facts: Facts | None = None
         self.listing: Listing | None = None
+        """The last one read; kept while the server is away."""
         self.settled = asyncio.Event()
-        """Set once the server is up, or has failed for the first time."""
+        """Set once the server is up, has failed for the first time, or is not wanted any more."""
 
     def begin(self) -> None:
         """Start the server, and keep it started."""
@@ -81,62 +88,48 @@ class Supervisor:
         self._move(ReplicaState.DOWN, "stopped")
 
     async def _live(self) -> None:
-        failures = 0
+        waits = 0
         while True:
-            lost = await self._serve_once()
-            up_before = self.state is ReplicaState.UP
-            failures = 1 if up_before else failures + 1
-            pause = self._backoff.delay(failures, self._dice())
-            if self._crashes.record(self._clock()):
-                pause = max(pause, CRASH_LOOP_PAUSE)
-                lost = f"{lost}; it keeps failing, the next start is in {pause:.0f} s"
-            self._next_start = self._clock() + pause
-            self._move(ReplicaState.DOWN, lost)
-            self.settled.set()
-            log.warning("backend_down", backend=self._settings.name, reason=lost, next_start_seconds=round(pause, 1))
-            await asyncio.sleep(pause)
+            async with AsyncExitStack() as resources:
+                reason = await self._serve_once(resources)
+                waits = 0 if self.state is ReplicaState.UP else waits
+                pause = self._backoff.delay(waits, self._dice())
+                waits += 1
+                if self._crashes.record(self._clock()):
+                    pause = max(pause, CRASH_LOOP_PAUSE)
+                    reason = f"{reason}; it keeps failing, the next start is in {pause:.0f} s"
+                self._next_start = self._clock() + pause
+                self._move(ReplicaState.DOWN, reason)
+            log.warning("backend_down", backend=self._settings.name, reason=reason, next_start_seconds=round(pause, 1))
+            await self._sleep(pause)
             self.restarts += 1
 
-    async def _serve_once(self) -> str:
-        """Start the server and follow it to its end; gives the reason of the end."""
-        self._gone = self._stale = False
-        reason = ""
-
-        def closed(detail: str) -> None:
-            nonlocal reason
-            reason = reason or detail
-            self._gone = True
-            self._woken.set()
+    async def _serve_once(self, resources: AsyncExitStack) -> str:
+        """Start the server and follow it to its end; gives the reason of the end. `resources` are then to be closed."""
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        known, self._era = self._era, None
+        self._outdated.clear()
 
         async def connect() -> Transport:
+            nonlocal lost
+            await resources.aclose()  # an old server may have died of the modern question
+            lost = ending = asyncio.get_running_loop().create_future()
             transport = self._connect(self._settings)
-            transport.closed = closed
-            try:
-                await transport.connect()
-            except BaseException:
-                await transport.close()
-                raise
-            self._transport = transport
+            transport.closed = partial(_settle, ending)
+            resources.push_async_callback(transport.close)
+            await transport.connect()
             return transport
 
-        upstream: Upstream | None = None
         try:
             async with asyncio.timeout(self._settings.start_timeout):
-                _, upstream = await open_upstream(
-                    connect,
-                    self._settings.name,
-                    self._notified,
-                    limit=self._settings.start_timeout,
-                    known=self._era,
-                )
-                self._gone = False  # an old server may have died of the modern question, and been started again
-                reason = ""
-                self.listing = await upstream.list_everything()
-            self.facts = upstream.facts
+                limit = self._settings.start_timeout
+                upstream = await open_upstream(connect, self._settings.name, self._notified, limit=limit, known=known)
+                resources.callback(upstream.stop)
+                self.listing = await upstream.list_everything(self.listing or Listing())
             self._era = upstream.facts.era
+            self.facts = upstream.facts
             self.upstream = upstream
             self._move(ReplicaState.UP, "")
-            self.settled.set()
             log.info(
                 "backend_up",
                 backend=self._settings.name,
@@ -144,47 +137,56 @@ class Supervisor:
                 revision=self.facts.revision,
                 tools=len(self.listing.tools),
             )
-            await self._follow(upstream)
+            return await self._follow(upstream, lost)
         except TimeoutError:
-            reason = f"not ready within {self._settings.start_timeout:g} s"
+            return f"not ready within {self._settings.start_timeout:g} s"
         except (OSError, UpstreamError) as error:
-            self._era = None
-            reason = reason or str(error)
+            return lost.result() if lost.done() else str(error)
         except Exception:  # a bug in one conversation must not end the supervision of the server
             log.exception("conversation_failed", backend=self._settings.name)
-            reason = reason or "the gateway failed while it spoke with it; see its log"
+            return "the gateway failed while it spoke with it; see its log"
         finally:
             self.upstream = None
-            if upstream is not None:
-                upstream.stop()
-            if self._transport is not None:
-                await self._transport.close()
-                self._transport = None
-        return reason or "it went away"
 
-    async def _follow(self, upstream: Upstream) -> None:
-        """Read the lists again when they change, until the server is gone."""
-        while not self._gone:
-            self._woken.clear()
-            if not self._stale:
-                await self._woken.wait()
-                continue
-            await asyncio.sleep(QUIET_SECONDS)
-            self._stale = False
+    async def _follow(self, upstream: Upstream, lost: asyncio.Future[str]) -> str:
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(self._read_again(upstream))
+            reason = await lost
+            reading.cancel()
+        return reason
+
+    async def _read_again(self, upstream: Upstream) -> None:
+        """Read the lists again whenever they have changed."""
+        waits = 0
+        while True:
+            await self._outdated.wait()
+            await self._sleep(QUIET_SECONDS)
+            self._outdated.clear()
             try:
-                self.listing = await upstream.list_everything()
+                listing = await upstream.list_everything(self.listing or Listing())
             except UpstreamError as error:
                 log.warning("lists_not_read", backend=self._settings.name, reason=str(error))
-            else:
-                log.info("lists_changed", backend=self._settings.name, tools=len(self.listing.tools))
+                await self._sleep(self._backoff.delay(waits, self._dice()))
+                waits += 1
+                self._outdated.set()
+                continue
+            waits = 0
+            if (listing, upstream.facts) != (self.listing, self.facts):
+                self.listing, self.facts = listing, upstream.facts
+                log.info("lists_changed", backend=self._settings.name, tools=len(listing.tools))
                 self._changed()
 
     def _notified(self, message: Message) -> None:
         if message.method is not None and message.method.endswith("/list_changed"):
-            self._stale = True
-            self._woken.set()
+            self._outdated.set()
 
     def _move(self, state: ReplicaState, detail: str) -> None:
         self.state = state
         self.detail = detail
+        self.settled.set()
         self._changed()
+
+
+def _settle(ending: asyncio.Future[str], reason: str) -> None:
+    if not ending.done():
+        ending.set_result(reason or "it went away")

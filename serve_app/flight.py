@@ -1,6 +1,7 @@
 """One downstream request on its way through the bus: chosen, opened, and followed wherever it must be followed."""
 
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from actors.bus.attachment import Attachment, LinkLost
@@ -21,10 +22,17 @@ class Flight:
     A call that may have run is never opened twice: after a broken link the same exchange is attached to.
     """
 
-    def __init__(self, links: Links, backend: BackendView, call: Call) -> None:
+    def __init__(
+        self,
+        links: Links,
+        backend: BackendView,
+        call: Call,
+        token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
         self._links = links
         self._backend = backend
         self._call = call
+        self._token_bytes = token_bytes
         self._tried: list[ReplicaKey] = []
         self._exchange_id = b""
         self._attachment: Attachment | None = None
@@ -32,14 +40,13 @@ class Flight:
     async def next(self) -> Event | Outcome:
         """The next event, or the outcome, which is the last."""
         while True:
-            if self._attachment is None and not await self._open():
+            attachment = self._attachment or await self._open()
+            if attachment is None:
                 return self._unavailable()
-            assert self._attachment is not None, "opened above"  # noqa: S101
-            item = await self._attachment.next()
+            item = await attachment.next()
             if isinstance(item, LinkLost):
-                if not await self._attach_again(self._attachment.last_seq):
-                    detail = "the link to it broke"
-                    return Failure(FailureKind.DISCONNECTED, self._backend.name, detail)
+                if not await self._attach_again(attachment.last_seq):
+                    return Failure(FailureKind.DISCONNECTED, self._backend.name, "the link to it broke")
             elif isinstance(item, Failure) and item.kind in NEVER_SENT and self._has_others():
                 self._attachment = None
             else:
@@ -55,18 +62,18 @@ class Flight:
         if self._attachment is not None:
             self._attachment.detach()
 
-    async def _open(self) -> bool:
+    async def _open(self) -> Attachment | None:
         chosen = self._links.choose(self._backend, self._tried)
         if chosen is None and not self._tried:
             await self._links.wait_for_any(self._backend)
             chosen = self._links.choose(self._backend)
         if chosen is None:
-            return False
+            return None
         key, link = chosen
         self._tried.append(key)
-        self._exchange_id = secrets.token_bytes(ID_BYTES)
+        self._exchange_id = self._token_bytes(ID_BYTES)
         self._attachment = link.open(self._call, self._exchange_id)
-        return True
+        return self._attachment
 
     async def _attach_again(self, after: int) -> bool:
         link: CallerLink | None = await self._links.again(self._tried[-1])
@@ -79,4 +86,5 @@ class Flight:
         return self._links.choose(self._backend, self._tried) is not None
 
     def _unavailable(self) -> Failure:
-        return Failure(FailureKind.UNAVAILABLE, self._backend.name, self._backend.detail)
+        detail = "there is no link to it" if self._backend.up else self._backend.detail
+        return Failure(FailureKind.UNAVAILABLE, self._backend.name, detail)

@@ -1,7 +1,8 @@
 """Starts and stops the whole gateway on a Ray: the actors, the Serve application, and what stands around them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 import httpx
@@ -9,11 +10,13 @@ import ray
 from ray import serve
 
 from actors.core.membership import ReplicaKey, Status
-from actors.core.settings import BackendSettings, Settings
+from actors.core.settings import BackendSettings, ServerSettings, Settings
 from actors.refs import ActorGone, BackendRef, MetricsRef, RouterRef
 from actors.runtime import new_secret, start_backend, start_metrics, start_router
 from serve_app.app import APPLICATION, QUIET, build_application
+from serve_app.cli.course import StartFailed
 from serve_app.cli.progress import Progress
+from serve_app.pulse import until_lost
 
 ACTOR_SECONDS: Final = 60.0
 """How long Ray may take to give a Backend a process, beyond what its server may take to start."""
@@ -21,9 +24,11 @@ ACTOR_SECONDS: Final = 60.0
 DOOR_SECONDS: Final = 30.0
 """How long the first answer may take after Serve says that the application runs."""
 
+KNOCK_SECONDS: Final = 0.1
+"""Between two attempts to get that first answer."""
 
-class StartFailed(Exception):  # noqa: N818 - what happened, for the one who types the command
-    """The gateway cannot start; the message is a sentence for a person."""
+MARGIN_SECONDS: Final = 5.0
+"""What ending something may take beyond the time that running calls are given."""
 
 
 class Gateway:
@@ -44,39 +49,56 @@ class Gateway:
         """Start everything; gives what each backend replica came to, in order.
 
         Raises:
-            StartFailed: there will be no gateway.
+            StartFailed: there will be no gateway; it may come in an ExceptionGroup.
         """
         server = self._settings.server
         # Ray ends an actor when nobody holds a reference to it any more
         self._metrics = start_metrics(server.log_format)
         self._router = start_router(self._settings.backends, server.naming, server.log_format)
         async with asyncio.TaskGroup() as group:
-            door = group.create_task(asyncio.to_thread(self._open_door))
+            group.create_task(self._open_door())
             turns = asyncio.Semaphore(server.start_concurrency)
             starts = [
                 group.create_task(self._start_backend(backend, ReplicaKey(backend.name, index), turns))
                 for backend in self._settings.backends
                 for index in range(backend.replicas)
             ]
-        door.result()
+        await _knock(server)
         statuses = [start.result() for start in starts]
-        await self._knock()
         return [status for status in statuses if status is not None]
 
-    async def stop(self) -> None:
-        """Let running calls finish for a while, then end everything that was started. Never raises."""
-        seconds = self._settings.server.drain_seconds
-        steps: list[Callable[[], object]] = []
-        if self._serving:
-            steps.append(lambda: serve.delete(APPLICATION, _blocking=True))
-        if self._owns_serve:
-            steps.append(serve.shutdown)
-        for step in steps:
-            await _within(asyncio.to_thread(step), seconds)
-        await asyncio.gather(*(_within(_stop(backend, seconds), seconds + 5.0) for backend in self._backends))
+    async def until_lost(self) -> None:
+        """Return when the Ray that this runs on is gone, and with it all that was started."""
+        own = ray.get_runtime_context().get_node_id()
 
-    def _open_door(self) -> None:
+        def knows_us() -> bool:
+            return any(node["NodeID"] == own and node["Alive"] for node in ray.nodes())
+
+        await until_lost(lambda: asyncio.to_thread(knows_us))
+
+    async def stop(self) -> None:
+        """Let running calls finish for a while, then end everything that was started. Never raises.
+
+        Serve itself is ended on a Ray that goes on without us; our own takes it along, and more quietly.
+        """
+        seconds = self._settings.server.drain_seconds
+        if self._serving:
+            await _within(asyncio.to_thread(serve.delete, APPLICATION, _blocking=True), seconds + MARGIN_SECONDS)
+        if self._owns_serve and self._spread:
+            await _within(asyncio.to_thread(serve.shutdown), seconds + MARGIN_SECONDS)
+        await asyncio.gather(*(_within(backend.stop(seconds), seconds + MARGIN_SECONDS) for backend in self._backends))
+
+    async def _open_door(self) -> None:
+        try:
+            await asyncio.to_thread(self._start_serve)
+        except Exception as error:
+            cause = getattr(error, "cause", None) or error  # of what went wrong in an actor, without Ray's frame
+            raise StartFailed(f"Ray Serve did not start the ingress: {cause}") from error
+
+    def _start_serve(self) -> None:
         server = self._settings.server
+        # what it has to say at `info` is for those who type commands of Serve's own
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         with self._progress.step("starting Ray Serve"):
             self._owns_serve = not _serve_is_running()
             options = {"host": server.host, "port": server.port}
@@ -100,39 +122,35 @@ class Gateway:
         self._progress.backend(status)
         return status
 
-    async def _knock(self) -> None:
-        """Wait until the ingress answers on its port and knows of the backends."""
-        server = self._settings.server
-        host = "127.0.0.1" if server.host in ("0.0.0.0", "::", "localhost") else server.host  # noqa: S104
-        url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}/health"
-        try:
-            async with asyncio.timeout(DOOR_SECONDS), httpx.AsyncClient(trust_env=False) as client:
-                while not await _answers(client, url):
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            raise StartFailed(f"the ingress does not answer at {url} after {DOOR_SECONDS:g} s") from None
+
+async def _knock(server: ServerSettings) -> None:
+    """Wait until the ingress answers on its port and knows of the backends."""
+    host = "127.0.0.1" if server.host in ("0.0.0.0", "::", "localhost") else server.host  # noqa: S104
+    url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}/health"
+    try:
+        async with asyncio.timeout(DOOR_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                if await _answers(client, url):
+                    return
+                await asyncio.sleep(KNOCK_SECONDS)
+    except TimeoutError:
+        raise StartFailed(f"the ingress does not answer at {url} after {DOOR_SECONDS:g} s") from None
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
     """Whether a page of our own comes back that knows how many backends there are."""
     try:
-        page = (await client.get(url)).json()
+        # a name that the guard admits whatever hosts are configured
+        page = (await client.get(url, headers={"host": "localhost"})).json()
         return bool(page["backends"]["total"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return False
 
 
-async def _stop(backend: BackendRef, seconds: float) -> None:
-    try:
-        await backend.stop(seconds)
-    except ActorGone:
-        return
-
-
-async def _within(work: "asyncio.Future[object] | object", seconds: float) -> None:
+async def _within(work: Awaitable[object], seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await work  # type: ignore[misc]
+            await work
     except Exception:  # noqa: BLE001 - every further step must still be taken
         return
 

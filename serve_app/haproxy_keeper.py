@@ -2,7 +2,7 @@
 
 Ray Serve starts HAProxy as a child and leaves it behind, with its port, when Serve is killed; and it opens HAProxy's
 statistics and metrics to every interface. This program is given to Serve as the HAProxy binary: it ties the process
-to its parent's life, binds those two ports to loopback, and becomes HAProxy.
+to its parent's life, binds every port but the door itself to loopback, and becomes HAProxy.
 """
 
 import ctypes
@@ -15,20 +15,29 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 
-_OPEN_BIND = re.compile(r"^(\s*bind )\*?:(\d+)$", re.MULTILINE)
+DOOR = "frontend http_frontend"
+"""The section of the port that is meant for clients; it is open to every interface if the user wants that."""
+
+_SECTION = re.compile(r"[a-z-]+\b.*")
+_OPEN_BIND = re.compile(r"^(\s*bind\s+)\*?:(\d+)\b")
 
 
 def close_to_others(configuration: str) -> str:
-    """The configuration with every `bind *:port` and `bind :port` on loopback; other binds stay as they are."""
-    return _OPEN_BIND.sub(r"\g<1>127.0.0.1:\g<2>", configuration)
+    """The configuration with every `bind *:port` and `bind :port` on loopback, but for those of `DOOR`."""
+    section = ""
+    lines = []
+    for line in configuration.splitlines(keepends=True):
+        if _SECTION.match(line):
+            section = " ".join(line.split())
+        lines.append(line if section == DOOR else _OPEN_BIND.sub(r"\g<1>127.0.0.1:\g<2>", line))
+    return "".join(lines)
 
 
 def main() -> None:
-    """`haproxy_keeper.py BINARY ARGUMENT…`: never returns."""
-    binary, arguments = sys.argv[1], sys.argv[2:]
-    parent = os.getppid()
+    """`haproxy_keeper.py PARENT BINARY ARGUMENT…`: never returns. `PARENT` is the process that asked for HAProxy."""
+    parent, binary, *arguments = sys.argv[1:]
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if os.getppid() != int(parent):  # it died before it could take us along
         sys.exit("the process that asked for HAProxy is gone")
     for flag, value in itertools.pairwise(arguments):
         if flag == "-f":

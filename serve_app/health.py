@@ -1,23 +1,26 @@
-"""What `/health`, `/health/live` and `/health/ready` say."""
+"""What `/health`, `/health/live` and `/health/ready` say. They say it to anybody, so names are left out."""
+
+from typing import Final
 
 from actors.core.view import View
 
+LIVE: Final = "/health/live"
+PATHS: Final = frozenset({"/health", "/health/", LIVE, "/health/ready"})
+
 
 def health_page(path: str, view: View) -> tuple[int, dict[str, object]]:
-    """The HTTP status and the page: 503 while no backend can serve.
+    """The HTTP status and the page for one of `PATHS`: 503 while no backend can serve.
 
-    `/health/live` asks only whether this process answers. Counts only: names are for those who are let in.
+    `LIVE` asks only whether this process answers.
     """
-    if path == "/health/live":
+    if path == LIVE:
         return 200, {"status": "live"}
-    up = sum(backend.up for backend in view.backends.values())
+    total, up = len(view.backends), sum(backend.up for backend in view.backends.values())
     page: dict[str, object] = {
-        "status": "ok" if up == len(view.backends) > 0 else "degraded" if up else "unavailable",
-        "backends": {"up": up, "total": len(view.backends)},
+        "status": "unavailable" if not up else "ok" if up == total else "degraded",
+        "backends": {"up": up, "total": total},
         "tools": len(view.catalogue.tools),
         "resources": len(view.catalogue.resources),
         "prompts": len(view.catalogue.prompts),
     }
-    if path not in ("/health", "/health/", "/health/ready"):
-        return 404, {"status": "there is no such check"}
     return 200 if up else 503, page

@@ -1,5 +1,6 @@
 """The little of ASGI that the ingress needs, without a framework between: a request read whole, a response written."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
@@ -9,16 +10,22 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 JSON: Final = (b"content-type", b"application/json")
-TEXT: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 EVENT_STREAM: Final = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),  # asks proxies not to hold events back (2026-07-28, basic/transports)
 )
 
+BODY_SECONDS: Final = 60.0
+"""How long a request body may take to arrive; whoever needs longer holds a place and sends nothing."""
+
 
 class BodyTooLarge(Exception):  # noqa: N818 - what it is to the client, not to us
     """The request body is over the limit."""
+
+
+class BodyTooSlow(Exception):  # noqa: N818 - as above
+    """The request body did not arrive in time."""
 
 
 class ClientGone(Exception):  # noqa: N818 - it may happen at any time and is nobody's error
@@ -26,34 +33,45 @@ class ClientGone(Exception):  # noqa: N818 - it may happen at any time and is no
 
 
 def header_map(headers: Headers) -> Mapping[bytes, bytes]:
-    """Headers by lower-case name; of a repeated one, the last."""
-    return {name: value.strip() for name, value in headers}
+    """Headers by lower-case name; the values of a repeated one joined by commas (RFC 9110, 5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        text = value.strip()
+        found[name] = text if name not in found else found[name] + b", " + text
+    return found
 
 
-async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """The whole request body, at most `limit` bytes.
+async def read_body(
+    receive: Receive, headers: Mapping[bytes, bytes], limit: int, seconds: float = BODY_SECONDS
+) -> bytes:
+    """The whole request body, at most `limit` bytes, within `seconds`.
 
     Raises:
         BodyTooLarge: it is, or says that it will be, larger.
+        BodyTooSlow: it is not whole in time.
         ClientGone: the rest will not come.
     """
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced) > limit:
         raise BodyTooLarge
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > limit:
+    try:
+        async with asyncio.timeout(seconds):
+            return await _gather(receive, limit)
+    except TimeoutError:
+        raise BodyTooSlow from None
+
+
+async def _gather(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while (message := await receive())["type"] == "http.request":
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
             raise BodyTooLarge
-        return body
-    parts = bytearray()
-    while message["type"] == "http.request":
-        parts += message.get("body", b"")
-        if len(parts) > limit:
-            raise BodyTooLarge
+        parts.append(part)
         if not message.get("more_body"):
-            return bytes(parts)
-        message = await receive()
+            return b"".join(parts)
     raise ClientGone
 
 

@@ -8,20 +8,33 @@ import structlog
 
 from actors.core import headers, jsonrpc
 from actors.core.envelope import Malformed, read_envelope
-from actors.core.guard import Guard
+from actors.core.guard import Guard, Objection
 from actors.core.offer import Offer
 from actors.core.principal import Principal
 from actors.core.revisions import HANDSHAKE_REVISIONS
 from actors.core.settings import ServerSettings
 from actors.metrics import CONTENT_TYPE
 from actors.refs import ActorGone, MetricsRef
-from serve_app.authentication import Authentication, Rejection
+from serve_app import health
+from serve_app.authentication import Authentication, Denial
 from serve_app.downstream.door import Door, Visit
 from serve_app.downstream.legacy import Legacy
 from serve_app.downstream.modern import serve_modern
 from serve_app.downstream.responder import Responder, accepts_streams
-from serve_app.health import health_page
-from serve_app.http import JSON, BodyTooLarge, ClientGone, Headers, Receive, Scope, Send, header_map, read_body, respond
+from serve_app.http import (
+    BODY_SECONDS,
+    JSON,
+    BodyTooLarge,
+    BodyTooSlow,
+    ClientGone,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    header_map,
+    read_body,
+    respond,
+)
 from serve_app.outlook import Outlook
 
 SERVER_PATH: Final = re.compile(r"/servers/([^/]+)/mcp/?")
@@ -32,7 +45,7 @@ log = structlog.get_logger()
 class Ingress:
     """Speaks HTTP to clients.
 
-    Every request passes the guard; every one but health passes authentication; bodies pass the size limit.
+    Every request passes the guard; every one but health passes authentication; bodies pass the limits of size and time.
     """
 
     def __init__(
@@ -43,6 +56,8 @@ class Ingress:
         door: Door,
         legacy: Legacy,
         find_metrics: Callable[[], MetricsRef],
+        *,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._server = server
         self._guard = Guard(server)
@@ -51,6 +66,7 @@ class Ingress:
         self._door = door
         self._legacy = legacy
         self._find_metrics = find_metrics
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification; only `http` scopes arrive here."""
@@ -69,21 +85,18 @@ class Ingress:
 
     async def _serve(self, scope: Scope, receive: Receive, send: "_Counted") -> None:
         found = header_map(scope["headers"])
-        origin = found.get(b"origin")
-        objection = self._guard.check(
-            found.get(b"host", b"").decode("latin-1"), None if origin is None else origin.decode("latin-1")
-        )
+        objection = self._objection(found)
         if objection is not None:
             await _refuse(send, 403, objection.value)
             return
         path: str = scope["path"]
-        if path.startswith("/health"):
+        if path in health.PATHS:
             await self._health(path, send)
             return
         principal = self._authentication.peek(scope["headers"])
         if principal is None:
             principal = await self._authentication.check(scope["headers"])
-        if isinstance(principal, Rejection):
+        if isinstance(principal, Denial):
             await _refuse(send, principal.status, principal.reason, principal.headers)
             return
         if path == "/metrics":
@@ -96,6 +109,12 @@ class Ingress:
             await _refuse(send, 405, "this endpoint takes POST", [(b"allow", b"POST")])
         else:
             await self._post(scope, found, receive, send, offer, principal)
+
+    def _objection(self, found: Mapping[bytes, bytes]) -> Objection | None:
+        host, origin = found.get(b"host"), found.get(b"origin")
+        if host is not None and b"," in host:
+            return Objection.HOST  # repeated: whoever routed this request may have gone by the other one
+        return self._guard.check(_text(host), _text(origin))
 
     def _offer(self, path: str) -> Offer | None:
         if path in ("/mcp", "/mcp/"):
@@ -113,9 +132,12 @@ class Ingress:
         principal: Principal,
     ) -> None:
         try:
-            body = await read_body(receive, found, self._server.max_body_bytes)
+            body = await read_body(receive, found, self._server.max_body_bytes, self._body_seconds)
         except BodyTooLarge:
             await _refuse(send, 413, f"the body is over {self._server.max_body_bytes} bytes")
+            return
+        except BodyTooSlow:
+            await _refuse(send, 408, f"the body was not there after {self._body_seconds:g} s")
             return
         envelope = read_envelope(body)
         responder = Responder(send, streams=accepts_streams(found.get(b"accept", b"")))
@@ -134,7 +156,7 @@ class Ingress:
             await serve_modern(self._door, visit, envelope)
 
     async def _health(self, path: str, send: Send) -> None:
-        status, page = health_page(path, self._outlook.view)
+        status, page = health.health_page(path, self._outlook.view)
         await respond(send, status, jsonrpc.encode(page))
 
     async def _metrics(self, send: Send) -> None:
@@ -159,6 +181,10 @@ class _Counted:
         if not self.status:
             self.status = message["status"]
         return self._send(message)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
 
 
 async def _refuse(send: Send, status: int, reason: str, more: Headers = ()) -> None:

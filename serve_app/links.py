@@ -1,8 +1,8 @@
 """The links of one ingress replica: one to each replica of each backend in the View, opened again when lost."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from random import Random
 from typing import Final
 
 import structlog
@@ -18,22 +18,46 @@ from actors.core.view import BackendView, View
 CONNECT_SECONDS: Final = 1.0
 """How long a call waits for the link to a replica that the View says is up: it is being opened."""
 
+STEADY_SECONDS: Final = 5.0
+"""A link that held so long was a good one; after a shorter one each further attempt waits longer."""
+
+BACKOFF: Final = Backoff(first=0.05, factor=2.0, cap=5.0)
+
 log = structlog.get_logger()
 
 Dial = Callable[[str, str, Callable[[str], None]], Awaitable[CallerLink]]
-"""Opens a link to an address of a backend, within a time limit, and calls back when it is lost. Raises OSError."""
+"""Opens a link to an address of a backend, within a time limit, and calls back when it is lost.
+
+Raises OSError, or ValueError if it is no address."""
 
 
 class Links:
     """Holds the links and chooses among them."""
 
-    def __init__(self, node: str, dial: Dial, rng: Random) -> None:
-        """`node` is where we are: replicas there are reached over a unix socket, others over TCP."""
+    def __init__(
+        self,
+        node: str,
+        dial: Dial,
+        dice: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+    ) -> None:
+        """`node` is where we are: replicas there are reached over a unix socket, others over TCP.
+
+        `dice` gives numbers from 0 up to but not including 1.
+        """
         self._node = node
         self._dial = dial
-        self._rng = rng
-        self._balancer = PowerOfTwoChoices(rng)
+        self._dice = dice
+        self._clock = clock
+        self._sleep = sleep
+        self._connect_seconds = connect_seconds
+        self._balancer = PowerOfTwoChoices(dice)
         self._lines: dict[ReplicaKey, _Line] = {}
+        self._opened = asyncio.Event()
+        """Set when a link opens, and replaced at once: all who wait look whether it is theirs."""
 
     def update(self, view: View) -> None:
         """Open links to what is new or has moved, close those to what is gone."""
@@ -43,7 +67,8 @@ class Links:
         for key, replica in wanted.items():
             address = self._address(replica)
             if key not in self._lines and address is not None:
-                self._lines[key] = _Line(key.backend, address, replica.epoch, self._dial, self._rng)
+                line = self._lines[key] = _Line(key.backend, address, replica.epoch)
+                line.life = asyncio.get_running_loop().create_task(self._keep_open(line))
 
     def choose(self, backend: BackendView, tried: Sequence[ReplicaKey] = ()) -> tuple[ReplicaKey, CallerLink] | None:
         """An open link to a replica that takes calls, by load; nothing if there is none.
@@ -58,26 +83,14 @@ class Links:
         return self._balancer.choose([Candidate(each, each[1].in_flight) for each in subset])
 
     async def wait_for_any(self, backend: BackendView) -> None:
-        """Wait, but not for long, until a link to the backend is open."""
-        lines = [self._lines[replica.key] for replica in backend.replicas if replica.key in self._lines]
-        if not backend.up or not lines:
-            return
-        waits = [asyncio.ensure_future(line.opened.wait()) for line in lines]
-        _, pending = await asyncio.wait(waits, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        for wait in pending:
-            wait.cancel()
+        """Wait, but not for long, until a link to a replica that is up is open."""
+        if backend.up:
+            await self._wait_until(lambda: any(self._open_links(backend)))
 
     async def again(self, key: ReplicaKey) -> CallerLink | None:
-        """The link to the same life of a replica, after it was lost; nothing if it does not come back soon."""
-        line = self._lines.get(key)
-        if line is None:
-            return None
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await line.opened.wait()
-        except TimeoutError:
-            return None
-        return line.link
+        """The link to a replica after it was lost; nothing if it does not come back soon."""
+        await self._wait_until(lambda: self._link(key) is not None)
+        return self._link(key)
 
     def cancel_origin(self, origin: bytes) -> None:
         """Cancel whatever runs for a downstream request, wherever it runs."""
@@ -91,11 +104,47 @@ class Links:
             line.close()
         self._lines.clear()
 
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                while not condition():
+                    await self._opened.wait()
+        except TimeoutError:
+            return
+
+    async def _keep_open(self, line: "_Line") -> None:
+        attempt = 0
+        while True:
+            began = self._clock()
+            await self._hold(line)
+            if self._clock() - began >= STEADY_SECONDS:
+                attempt = 0
+            await self._sleep(BACKOFF.delay(attempt, self._dice()))
+            attempt += 1
+
+    async def _hold(self, line: "_Line") -> None:
+        """Open the link, and return when it is lost or was not to be had."""
+        line.lost.clear()
+        try:
+            link = await self._dial(line.address, line.backend, line.mark_lost)
+        except (OSError, ValueError) as error:
+            log.debug("link_refused", backend=line.backend, reason=str(error))
+            return
+        if not link.closed:  # it may have been lost while this task waited for its turn
+            line.link = link
+            self._opened.set()
+            self._opened = asyncio.Event()
+            await line.lost.wait()
+
+    def _link(self, key: ReplicaKey) -> CallerLink | None:
+        line = self._lines.get(key)
+        return line.link if line is not None else None
+
     def _open_links(self, backend: BackendView) -> Iterator[tuple[ReplicaKey, CallerLink]]:
         for replica in backend.replicas:
-            line = self._lines.get(replica.key)
-            if line is not None and line.link is not None and replica.state is ReplicaState.UP:
-                yield replica.key, line.link
+            link = self._link(replica.key)
+            if link is not None and replica.state is ReplicaState.UP:
+                yield replica.key, link
 
     def _address(self, replica: Status) -> str | None:
         return replica.address if replica.node == self._node else replica.remote_address
@@ -105,43 +154,23 @@ class Links:
 
 
 class _Line:
-    """Keeps one link open."""
+    """One link, and the task that keeps it open."""
 
-    def __init__(self, backend: str, address: str, epoch: str, dial: Dial, rng: Random) -> None:
+    def __init__(self, backend: str, address: str, epoch: str) -> None:
+        self.backend = backend
         self.address = address
         self.epoch = epoch
         self.link: CallerLink | None = None
-        self.opened = asyncio.Event()
-        self._lost = asyncio.Event()
-        self._backend = backend
-        self._dial = dial
-        self._rng = rng
-        self._backoff = Backoff(first=0.05, factor=2.0, cap=5.0)
-        self._life = asyncio.get_running_loop().create_task(self._live())
+        self.lost = asyncio.Event()
+        self.life: asyncio.Task[None] | None = None
+
+    def mark_lost(self, _reason: str) -> None:
+        self.link = None
+        self.lost.set()
 
     def close(self) -> None:
-        self._life.cancel()
+        if self.life is not None:
+            self.life.cancel()
         if self.link is not None:
             self.link.close()
             self.link = None
-
-    async def _live(self) -> None:
-        failures = 0
-        while True:
-            self._lost.clear()
-            try:
-                link = await self._dial(self.address, self._backend, self._mark_lost)
-            except OSError as error:
-                failures += 1
-                log.debug("link_refused", backend=self._backend, reason=str(error))
-                await asyncio.sleep(self._backoff.delay(failures, self._rng.random()))
-                continue
-            failures = 0
-            self.link = link
-            self.opened.set()
-            await self._lost.wait()
-
-    def _mark_lost(self, _reason: str) -> None:
-        self.link = None
-        self.opened.clear()
-        self._lost.set()

@@ -8,7 +8,7 @@ import structlog
 
 from actors.core.offer import Offer
 from actors.core.view import View
-from actors.refs import ActorGone, RouterRef
+from actors.refs import RouterRef
 
 PAUSE_SECONDS: Final = 0.5
 """Between two attempts to reach a Router that is not there."""
@@ -46,14 +46,14 @@ class Outlook:
         while True:
             try:
                 view = await self._find_router().watch(self.view.generation, self.view.version)
-            except ActorGone as gone:
+                if view.version > 0 and (view.generation, view.version) != (self.view.generation, self.view.version):
+                    self.adopt(view)
+            except Exception as error:  # noqa: BLE001 - an ingress that follows no more would be blind for ever
                 if reachable:
-                    log.warning("router_unreachable", reason=str(gone))
+                    log.warning("router_unreachable", reason=repr(error))
                 reachable = False
                 await sleep(PAUSE_SECONDS)
                 continue
             if not reachable:
                 log.info("router_reachable")
             reachable = True
-            if (view.generation, view.version) != (self.view.generation, self.view.version) and view.version > 0:
-                self.adopt(view)

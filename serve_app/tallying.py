@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
+
 from actors.core.tally import Report, Tally
-from actors.refs import ActorGone, MetricsRef
+from actors.refs import MetricsRef
 
 SECONDS: Final = 2.0
 """Between two reports."""
+
+log = structlog.get_logger()
 
 
 class Tallying:
@@ -31,7 +35,8 @@ class Tallying:
             return
         try:
             await self._find_metrics().report(self._unsent)
-        except ActorGone:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with Metrics, calls are not to suffer from it
+            log.debug("report_kept", reason=repr(error))
             return
         self._unsent = None
 

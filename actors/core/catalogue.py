@@ -3,17 +3,20 @@
 Built by the Router from what the backends listed; deterministic: sorted by backend, then in each server's own order.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from actors.core import jsonrpc
 from actors.core.listing import IDENTITY, Kind, Listing
 from actors.core.naming import Owned, assign
 from actors.core.settings import Naming
-from actors.core.templates import compile_template
+from actors.core.templates import Template
 
 OWN_SCHEME: Final = "only1mcp://"
 """Begins the URI of a resource which several backends list: `only1mcp://<backend>/<their URI>`."""
@@ -54,16 +57,17 @@ class Catalogue:
                 return self.prompts
 
     def owner_of(self, uri: str) -> Owned | None:
-        """Who has the resource `uri`: listed, or matched by exactly one template, or marked as a backend's own."""
+        """Who has the resource `uri`: listed, or marked as a backend's own, or matched by templates of one backend.
+
+        A URI that several backends have templates for is nobody's: which of them is meant cannot be known.
+        """
         if entry := self.resources.get(uri):
             return Owned(entry.backend, entry.upstream)
         if uri.startswith(OWN_SCHEME):
             backend, _, upstream = uri.removeprefix(OWN_SCHEME).partition("/")
-            return Owned(backend, upstream)
-        for pattern, entry in self._patterns:
-            if pattern.fullmatch(uri):
-                return Owned(entry.backend, uri)
-        return None
+            return Owned(backend, upstream) if backend in self._holders else None
+        owners = {backend for backend, template in self._matchers if template.matches(uri)}
+        return Owned(owners.pop(), uri) if len(owners) == 1 else None
 
     def template(self, identity: str) -> Owned | None:
         """Who has a template, by the text clients see."""
@@ -71,57 +75,77 @@ class Catalogue:
         return Owned(entry.backend, entry.upstream) if entry else None
 
     @cached_property
-    def _patterns(self) -> list[tuple[re.Pattern[str], Entry]]:
-        return [(compile_template(entry.upstream), entry) for entry in self.templates.values()]
+    def _holders(self) -> frozenset[str]:
+        return frozenset(entry.backend for entries in (self.resources, self.templates) for entry in entries.values())
+
+    @cached_property
+    def _matchers(self) -> list[tuple[str, Template]]:
+        return [(entry.backend, Template(entry.upstream)) for entry in self.templates.values()]
 
     def __getstate__(self) -> dict[str, object]:
         return {kind: self.__dict__[kind] for kind in ("tools", "resources", "templates", "prompts")}
 
 
 def aggregate(listings: Mapping[str, Listing], naming: Naming) -> Catalogue:
-    """One catalogue of all backends, by backend name."""
-    ordered = sorted(listings.items())
-    return Catalogue(
-        tools=_named(ordered, Kind.TOOLS, naming),
-        resources=_located(ordered, Kind.RESOURCES),
-        templates=_located(ordered, Kind.TEMPLATES),
-        prompts=_named(ordered, Kind.PROMPTS, naming),
-    )
+    """One catalogue of all backends, by backend name. An entry that is no JSON object with a name is left out."""
+
+    def named(kind: Kind) -> dict[str, Entry]:
+        found = _found(listings, kind)
+        return _entries(kind, assign(found, naming), found)
+
+    def located(kind: Kind) -> dict[str, Entry]:
+        found = _found(listings, kind)
+        return _entries(kind, _locate(found), found)
+
+    return Catalogue(named(Kind.TOOLS), located(Kind.RESOURCES), located(Kind.TEMPLATES), named(Kind.PROMPTS))
 
 
 def transparent(backend: str, listing: Listing) -> Catalogue:
     """The catalogue of one backend alone: nothing renamed, nothing rewritten."""
-    maps = {
-        kind: {item.identity: Entry(item.identity, backend, item.identity, item.body) for item in listing.of(kind)}
-        for kind in Kind
-    }
-    return Catalogue(maps[Kind.TOOLS], maps[Kind.RESOURCES], maps[Kind.TEMPLATES], maps[Kind.PROMPTS])
+
+    def own(kind: Kind) -> dict[str, Entry]:
+        found = _found({backend: listing}, kind)
+        return _entries(kind, {owned.name: owned for owned in found}, found)
+
+    return Catalogue(own(Kind.TOOLS), own(Kind.RESOURCES), own(Kind.TEMPLATES), own(Kind.PROMPTS))
 
 
-def _named(listings: Iterable[tuple[str, Listing]], kind: Kind, naming: Naming) -> dict[str, Entry]:
-    bodies = {Owned(backend, item.identity): item.body for backend, listing in listings for item in listing.of(kind)}
+class _Found(NamedTuple):
+    body: bytes
+    members: jsonrpc.Object
+
+
+def _found(listings: Mapping[str, Listing], kind: Kind) -> dict[Owned, _Found]:
+    """What can be listed, in the order clients see; the first of two entries with one name counts."""
+    found: dict[Owned, _Found] = {}
+    for backend, listing in sorted(listings.items()):
+        for item in listing.of(kind):
+            with suppress(msgspec.DecodeError):
+                members = jsonrpc.decode_object(item.body)
+                if IDENTITY[kind] in members:
+                    found.setdefault(Owned(backend, item.identity), _Found(item.body, members))
+    return found
+
+
+def _locate(owned: Collection[Owned]) -> dict[str, Owned]:
+    """Keep the URIs that one backend only has; qualify the others, and those that look qualified."""
+    holders = Counter(each.name for each in owned)
     return {
-        name: Entry(name, owned.backend, owned.name, _renamed(bodies[owned], kind, owned.name, name))
-        for name, owned in assign(bodies, naming).items()
+        each.name
+        if holders[each.name] == 1 and not each.name.startswith(OWN_SCHEME)
+        else f"{OWN_SCHEME}{each.backend}/{each.name}": each
+        for each in owned
     }
 
 
-def _located(listings: Iterable[tuple[str, Listing]], kind: Kind) -> dict[str, Entry]:
-    bodies = {Owned(backend, item.identity): item.body for backend, listing in listings for item in listing.of(kind)}
-    owners: dict[str, int] = {}
-    for owned in bodies:
-        owners[owned.name] = owners.get(owned.name, 0) + 1
-    entries: dict[str, Entry] = {}
-    for owned, body in bodies.items():
-        ambiguous = owners[owned.name] > 1 or owned.name.startswith(OWN_SCHEME)
-        uri = f"{OWN_SCHEME}{owned.backend}/{owned.name}" if ambiguous else owned.name
-        entries[uri] = Entry(uri, owned.backend, owned.name, _renamed(body, kind, owned.name, uri))
-    return entries
+def _entries(kind: Kind, names: Mapping[str, Owned], found: Mapping[Owned, _Found]) -> dict[str, Entry]:
+    return {
+        name: Entry(name, owned.backend, owned.name, _under(name, kind, owned, found[owned]))
+        for name, owned in names.items()
+    }
 
 
-def _renamed(body: bytes, kind: Kind, old: str, new: str) -> bytes:
-    if old == new:
-        return body
-    members = jsonrpc.decode_object(body)
-    members[IDENTITY[kind]] = jsonrpc.raw(new)
-    return jsonrpc.encode(members)
+def _under(name: str, kind: Kind, owned: Owned, found: _Found) -> bytes:
+    if name == owned.name:
+        return found.body
+    return jsonrpc.encode({**found.members, IDENTITY[kind]: jsonrpc.raw(name)})

@@ -44,29 +44,29 @@ def read_envelope(body: bytes) -> Envelope | Malformed:
     1. It is JSON.
     2. It is an object with `jsonrpc` 2.0 and a method; a response or a batch is neither.
     3. Its id is a string or an integer.
-    4. Its params and their `_meta` are objects.
+    4. Its params and their `_meta` are objects, or null, which some clients write for nothing.
     """
     try:
-        if not body.isascii():
-            body.decode()  # what stays raw is not looked at again, and must not break a server's decoder
         message = jsonrpc.decode_message(body)
     except msgspec.ValidationError:
         return _not_a_message(body)
     except msgspec.DecodeError:
         return Malformed(jsonrpc.PARSE_ERROR, "the body is not JSON")
-    except UnicodeDecodeError:
-        return Malformed(jsonrpc.PARSE_ERROR, "the body is not UTF-8")
     if message.jsonrpc != "2.0" or message.method is None:
         return Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request or notification")
     request_id = bytes(message.id)
     if request_id and not _is_id(request_id):
         return Malformed(jsonrpc.INVALID_REQUEST, "an id is a string or an integer")
     try:
-        params = jsonrpc.decode_object(message.params)
-        meta = jsonrpc.decode_object(params.pop("_meta", b""))
+        params = _members(message.params)
+        meta = _members(params.pop("_meta", msgspec.Raw()))
     except msgspec.DecodeError:
         return Malformed(jsonrpc.INVALID_REQUEST, "params and their _meta are objects")
     return Envelope(message.method, request_id or None, params, meta)
+
+
+def _members(raw: msgspec.Raw) -> Object:
+    return {} if bytes(raw) == b"null" else jsonrpc.decode_object(raw)
 
 
 def _is_id(raw: bytes) -> bool:
@@ -80,7 +80,8 @@ def _is_id(raw: bytes) -> bool:
 def _not_a_message(body: bytes) -> Malformed:
     """What is JSON but has another shape; the decoder stops at the shape, so the rest may not even be JSON."""
     try:
+        body.decode()
         msgspec.json.decode(body, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return Malformed(jsonrpc.PARSE_ERROR, "the body is not JSON")
     return Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request or notification")

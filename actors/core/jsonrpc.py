@@ -3,7 +3,7 @@
 Results and parameters travel as raw JSON: what is not read is not decoded, so unknown fields arrive as they left.
 """
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -42,18 +42,20 @@ class Message(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
-class ErrorObject(msgspec.Struct, omit_defaults=True):
-    """The `error` member of a response."""
+class ErrorObject(msgspec.Struct):
+    """What is read of the `error` member of a response; its `data` may be anything."""
 
     code: int
     message: str
-    data: Any = None
 
+
+_T = TypeVar("_T")
 
 _message_decoder: Final = msgspec.json.Decoder(Message)
 _object_decoder: Final = msgspec.json.Decoder(Object)
 _text_decoder: Final = msgspec.json.Decoder(str)
 _error_decoder: Final = msgspec.json.Decoder(ErrorObject)
+_any_decoder: Final = msgspec.json.Decoder()
 encode: Final = msgspec.json.Encoder().encode
 """Any value, `msgspec.Raw` included, as JSON bytes."""
 
@@ -71,13 +73,19 @@ def raw_bytes(value: bytes) -> msgspec.Raw:
 def decode_message(data: bytes | bytearray | memoryview) -> Message:
     """Decode one envelope, its id, params, result and error left raw.
 
+    All of it is checked to be UTF-8: what stays raw is not looked at again, and must not break a reader further on.
+
     Raises:
         msgspec.DecodeError: it is not JSON, nested too deeply, or not an object of that shape.
     """
-    try:
-        return _message_decoder.decode(data)
-    except RecursionError:
-        raise msgspec.DecodeError("nested too deeply") from None
+    message = _decode(_message_decoder, data)
+    whole = bytes(data)
+    if not whole.isascii():
+        try:
+            whole.decode()
+        except UnicodeDecodeError:
+            raise msgspec.DecodeError("not UTF-8") from None
+    return message
 
 
 def decode_object(data: bytes | msgspec.Raw) -> Object:
@@ -86,27 +94,16 @@ def decode_object(data: bytes | msgspec.Raw) -> Object:
     Raises:
         msgspec.DecodeError: it is not a JSON object.
     """
-    return _object_decoder.decode(data) if data else {}
+    return _decode(_object_decoder, data) if data else {}
 
 
-def value(data: bytes | msgspec.Raw | None) -> Any:
-    """A raw member decoded whole; absent is `None`, like null."""
-    return None if data is None else msgspec.json.decode(data)
+def decode_text(data: bytes | msgspec.Raw) -> str:
+    """Decode a raw member that must be a string.
 
-
-def text(data: bytes | msgspec.Raw | None) -> str | None:
-    """A raw member that is a string; nothing if it is absent or of another type."""
-    if data is None:
-        return None
-    try:
-        return _text_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def is_object(data: bytes | msgspec.Raw) -> bool:
-    """Whether a raw member is a JSON object."""
-    return bytes(data).startswith(b"{")
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return _decode(_text_decoder, data)
 
 
 def decode_error(data: bytes | msgspec.Raw) -> ErrorObject:
@@ -115,11 +112,36 @@ def decode_error(data: bytes | msgspec.Raw) -> ErrorObject:
     Raises:
         msgspec.DecodeError: it is not a JSON-RPC error.
     """
-    return _error_decoder.decode(data)
+    return _decode(_error_decoder, data)
+
+
+def value(data: bytes | msgspec.Raw | None) -> Any:
+    """A raw member decoded whole; absent is `None`, like null.
+
+    Raises:
+        msgspec.DecodeError: it has a number beyond all bounds, or is nested too deeply.
+    """
+    return None if data is None else _decode(_any_decoder, data)
+
+
+def text(data: bytes | msgspec.Raw | None) -> str | None:
+    """A raw member that is a string; nothing if it is absent or of another type."""
+    try:
+        return None if data is None else decode_text(data)
+    except msgspec.DecodeError:
+        return None
+
+
+def is_object(data: bytes | msgspec.Raw) -> bool:
+    """Whether a raw member is a JSON object."""
+    return bytes(data).startswith(b"{")
 
 
 def with_member(body: bytes, key: str, value: bytes) -> bytes:
-    """Add one member to the front of a JSON object without decoding it; `body` must not have that key."""
+    """Add one member to the front of a JSON object without decoding it.
+
+    `body` must not have that key, and the key must need no escapes.
+    """
     inner = body.strip()[1:]
     separator = b"" if inner.lstrip().startswith(b"}") else b","
     return b'{"%b":%b%b%b' % (key.encode(), value, separator, inner)
@@ -147,4 +169,14 @@ def error_response(request_id: bytes, error: bytes) -> bytes:
 
 def error(code: int, message: str, data: Any = None) -> bytes:
     """A JSON-RPC error object, `data` left out if there is none."""
-    return encode(ErrorObject(code, message, data))
+    members = {"code": code, "message": message}
+    return encode(members if data is None else {**members, "data": data})
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes | bytearray | memoryview) -> _T:
+    try:
+        return decoder.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise msgspec.DecodeError("not UTF-8") from None

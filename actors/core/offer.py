@@ -1,7 +1,8 @@
 """What one endpoint offers to its clients: its lists, capabilities and name, rendered once for each View."""
 
+from contextlib import suppress
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -50,23 +51,20 @@ class Offer:
         if known is None:
             entries = msgspec.Raw(b"[" + b",".join(entry.body for entry in self.catalogue.of(kind).values()) + b"]")
             members: Object = {kind.value: entries}
-            known = complete(members) if era is Era.MODERN else jsonrpc.encode(members)
+            known = complete(members, self._server_info) if era is Era.MODERN else jsonrpc.encode(members)
             self._lists[kind, era] = known
         return known
 
     def initialize_result(self, revision: str) -> bytes:
         """The answer to `initialize`."""
-        return jsonrpc.encode({"protocolVersion": jsonrpc.raw(revision), **self._introduction})
+        members = {"protocolVersion": jsonrpc.raw(revision), "serverInfo": msgspec.Raw(self._server_info)}
+        return jsonrpc.encode({**members, **self._introduction})
 
     @cached_property
     def discover_result(self) -> bytes:
         """The answer to `server/discover`."""
-        members = dict(self._introduction)
-        server_info = members.pop("serverInfo")
         versions = [*MODERN_REVISIONS, *reversed(HANDSHAKE_REVISIONS)]
-        result = jsonrpc.decode_object(complete({"supportedVersions": jsonrpc.raw(versions), **members}))
-        result["_meta"] = jsonrpc.raw({jsonrpc.SERVER_INFO_KEY: server_info})
-        return jsonrpc.encode(result)
+        return complete({"supportedVersions": jsonrpc.raw(versions), **self._introduction}, self._server_info)
 
     def annotated_params(self, tool: str) -> tuple[headers.ParamHeader, ...]:
         """The arguments of a tool that a modern client repeats in headers; most tools have none."""
@@ -75,22 +73,26 @@ class Offer:
             entry = self.catalogue.tools.get(tool)
             if entry is None:
                 return ()
-            known = ()
-            if headers.ANNOTATION.encode() in entry.body:
-                known = headers.param_headers(msgspec.json.decode(entry.body).get("inputSchema"))
+            known = _annotated_params(entry.body)
             self._annotated[tool] = known
         return known
 
     @cached_property
-    def _introduction(self) -> dict[str, msgspec.Raw]:
-        facts = self.facts
-        if facts is None:
-            capabilities: dict[str, Any] = {name: {} for name in CARRIED}
-            server_info, instructions = jsonrpc.raw(GATEWAY_INFO), self._instructions()
-        else:
-            capabilities = {name: {} for name in CARRIED if name in facts.capabilities}
-            server_info, instructions = msgspec.Raw(facts.server_info), facts.instructions
-        members = {"capabilities": jsonrpc.raw(capabilities), "serverInfo": server_info}
+    def _server_info(self) -> bytes:
+        """The one server's own; ours on the aggregate, and for a server that does not say what clients insist on."""
+        if self.facts is not None:
+            with suppress(msgspec.DecodeError):
+                members = jsonrpc.decode_object(self.facts.server_info)
+                if jsonrpc.text(members.get("name")) and jsonrpc.text(members.get("version")):
+                    return self.facts.server_info
+        return jsonrpc.encode(GATEWAY_INFO)
+
+    @cached_property
+    def _introduction(self) -> Object:
+        # the aggregate promises all it can carry: a backend may come up later, and handshake clients ask only once
+        names = CARRIED if self.facts is None else [name for name in CARRIED if name in self.facts.capabilities]
+        instructions = self._instructions() if self.facts is None else self.facts.instructions
+        members = {"capabilities": jsonrpc.raw({name: {} for name in names})}
         if instructions:
             members["instructions"] = jsonrpc.raw(instructions)
         return members
@@ -103,3 +105,12 @@ class Offer:
             if backend.facts is not None and backend.facts.instructions
         ]
         return "\n\n".join(parts) or None
+
+
+def _annotated_params(tool: bytes) -> tuple[headers.ParamHeader, ...]:
+    if headers.ANNOTATION.encode() not in tool:
+        return ()
+    try:
+        return headers.param_headers(jsonrpc.value(jsonrpc.decode_object(tool).get("inputSchema")))
+    except msgspec.DecodeError:  # a schema that is beyond us is beyond clients, and they send no headers for it
+        return ()

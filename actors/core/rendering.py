@@ -1,4 +1,7 @@
-"""A server's answer in the form of the client's era. Within one era it passes untouched."""
+"""A server's answer in the form of the client's era.
+
+Within one era it passes untouched; between them only the members that one of the two does not have come and go.
+"""
 
 from typing import Final
 
@@ -19,70 +22,60 @@ CACHE_HINTS: Final = {"ttlMs": b"0", "cacheScope": b'"private"'}
 CACHEABLE: Final = frozenset({"resources/read"})
 """Routed methods whose complete result must carry cache hints; the lists and discovery are ours to render."""
 
-_SERVER_INFO_MEMBER: Final = b'{"%b":%b}' % (jsonrpc.SERVER_INFO_KEY.encode(), jsonrpc.encode(GATEWAY_INFO))
+_GATEWAY_INFO: Final = jsonrpc.encode(GATEWAY_INFO)
+
+_RESERVED_CODES: Final = range(-32099, -32019)
+"""Codes that the modern era keeps for itself (2026-07-28, basic, Error Codes); a handshake server means others."""
 
 
 def result_for(era: Era, method: str, reply: Reply) -> bytes | None:
     """The `result` member for a client of `era`; nothing if the answer has no form there.
 
-    A modern server's question to a handshake client is such an answer.
+    A modern server's question to a handshake client is such an answer. What is no JSON object passes as it is.
     """
-    if era is Era.MODERN:
-        return _modern_result(method, reply)
-    if reply.era is Era.MODERN:
-        return _legacy_result(reply.body)
-    return reply.body
+    if era is reply.era is Era.HANDSHAKE:
+        return reply.body
+    try:
+        return _modern_result(method, reply) if era is Era.MODERN else _legacy_result(reply.body)
+    except msgspec.DecodeError:
+        return reply.body
 
 
 def error_for(era: Era, method: str, reply: Reply) -> tuple[int, bytes]:
     """The code and the `error` member for a client of `era`."""
     try:
-        error = jsonrpc.decode_error(reply.body)
+        told = jsonrpc.decode_error(reply.body).code
     except msgspec.DecodeError:
         message = "the server's error is not a JSON-RPC error"
         return jsonrpc.INTERNAL_ERROR, jsonrpc.error(jsonrpc.INTERNAL_ERROR, message)
-    code = error.code
-    if era is Era.MODERN and code == jsonrpc.RESOURCE_NOT_FOUND:
-        code = jsonrpc.INVALID_PARAMS
-    elif era is Era.HANDSHAKE and reply.era is Era.MODERN and method == "resources/read":
-        code = jsonrpc.RESOURCE_NOT_FOUND if code == jsonrpc.INVALID_PARAMS else code
-    if code == error.code:
+    code = _modern_code(told, reply.era) if era is Era.MODERN else _legacy_code(told, reply.era, method)
+    if code == told:
         return code, reply.body
-    members = jsonrpc.decode_object(reply.body)
-    return code, jsonrpc.encode({**members, "code": jsonrpc.raw(code)})
+    return code, jsonrpc.encode({**jsonrpc.decode_object(reply.body), "code": jsonrpc.raw(code)})
 
 
-def complete(members: Object) -> bytes:
-    """A complete modern result of our own, with the hints and the serverInfo that it owes."""
-    return jsonrpc.encode(
-        {
-            RESULT_TYPE: msgspec.Raw(COMPLETE),
-            **members,
-            **{key: msgspec.Raw(value) for key, value in CACHE_HINTS.items() if key not in members},
-            "_meta": msgspec.Raw(_SERVER_INFO_MEMBER),
-        }
-    )
+def complete(members: Object, server_info: bytes = _GATEWAY_INFO) -> bytes:
+    """A complete modern result of our own, with the hints and the `serverInfo`, a JSON object, that it owes."""
+    owed = {RESULT_TYPE: COMPLETE, **CACHE_HINTS, "_meta": _meta(server_info)}
+    return jsonrpc.encode({**{key: msgspec.Raw(value) for key, value in owed.items()}, **members})
 
 
 def _modern_result(method: str, reply: Reply) -> bytes:
     body = reply.body
-    if reply.era is Era.MODERN and b'"resultType"' in body:
-        return body
-    # what looks like the member may stand deeper inside: only then is the object taken apart
-    present = jsonrpc.decode_object(body) if _mentions(body) else {}
+    members = jsonrpc.decode_object(body)
+    if RESULT_TYPE in members:
+        if reply.era is Era.MODERN:
+            return body
+        # the handshake era has no such member: a modern client would take it for what it never meant
+        del members[RESULT_TYPE]
+        body = jsonrpc.encode(members)
+    owed = {RESULT_TYPE: COMPLETE, "_meta": _meta(_GATEWAY_INFO)}
     if method in CACHEABLE:
-        for key, value in CACHE_HINTS.items():
-            if key not in present:
-                body = jsonrpc.with_member(body, key, value)
-    if "_meta" not in present:
-        body = jsonrpc.with_member(body, "_meta", _SERVER_INFO_MEMBER)
-    if RESULT_TYPE not in present:
-        body = jsonrpc.with_member(body, RESULT_TYPE, COMPLETE)
+        owed |= CACHE_HINTS
+    for key, value in owed.items():
+        if key not in members:
+            body = jsonrpc.with_member(body, key, value)
     return body
-
-
-def _mentions(body: bytes) -> bool:
-    return any(key in body for key in (b'"resultType"', b'"ttlMs"', b'"cacheScope"', b'"_meta"'))
 
 
 def _legacy_result(body: bytes) -> bytes | None:
@@ -91,4 +84,26 @@ def _legacy_result(body: bytes) -> bytes | None:
         return None
     for key in CACHE_HINTS:
         members.pop(key, None)
+    meta = members.get("_meta", b"")
+    if jsonrpc.is_object(meta):
+        kept = jsonrpc.decode_object(meta)
+        if kept.pop(jsonrpc.SERVER_INFO_KEY, None) is not None:
+            members["_meta"] = jsonrpc.raw(kept)
+            if not kept:
+                del members["_meta"]
     return jsonrpc.encode(members)
+
+
+def _modern_code(code: int, told_in: Era) -> int:
+    if code == jsonrpc.RESOURCE_NOT_FOUND:
+        return jsonrpc.INVALID_PARAMS
+    return jsonrpc.INTERNAL_ERROR if told_in is Era.HANDSHAKE and code in _RESERVED_CODES else code
+
+
+def _legacy_code(code: int, told_in: Era, method: str) -> int:
+    not_found = told_in is Era.MODERN and method == "resources/read" and code == jsonrpc.INVALID_PARAMS
+    return jsonrpc.RESOURCE_NOT_FOUND if not_found else code
+
+
+def _meta(server_info: bytes) -> bytes:
+    return jsonrpc.with_member(b"{}", jsonrpc.SERVER_INFO_KEY, server_info)

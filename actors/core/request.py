@@ -1,6 +1,7 @@
 """A request as a client sent it, in the neutral form between the eras."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from actors.core import jsonrpc
 from actors.core.call import NO_CAPABILITIES, Call
@@ -8,7 +9,7 @@ from actors.core.jsonrpc import Object
 from actors.core.revisions import Era
 from actors.core.routing import Route
 
-HOP_KEYS = (
+HOP_KEYS: Final = (
     jsonrpc.PROTOCOL_VERSION_KEY,
     jsonrpc.CLIENT_INFO_KEY,
     jsonrpc.CLIENT_CAPABILITIES_KEY,
@@ -16,6 +17,9 @@ HOP_KEYS = (
     jsonrpc.PROGRESS_KEY,
 )
 """Members of `_meta` that belong to one hop; all others travel on."""
+
+
+_TOKEN_STARTS: Final = frozenset(bytes([each]) for each in b'"-0123456789')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,9 @@ class Request:
 
     @property
     def progress_token(self) -> bytes | None:
-        """The client's progress token, raw JSON."""
-        token = self.meta.get(jsonrpc.PROGRESS_KEY)
-        return None if token is None else bytes(token)
+        """The client's progress token, raw JSON: a string or a number. Anything else asks for nothing."""
+        token = bytes(self.meta.get(jsonrpc.PROGRESS_KEY, b""))
+        return token if token[:1] in _TOKEN_STARTS else None
 
     def call(self, route: Route, time_left: float) -> Call:
         """The call that this request needs; `time_left` in seconds."""
@@ -52,7 +56,7 @@ class Request:
             meta=jsonrpc.encode(passed_on) if passed_on else b"{}",
             capabilities=bytes(meta.get(jsonrpc.CLIENT_CAPABILITIES_KEY, NO_CAPABILITIES)),
             client_info=None if client_info is None else bytes(client_info),
-            wants_progress=jsonrpc.PROGRESS_KEY in meta,
-            log_level=jsonrpc.text(self.meta.get(jsonrpc.LOG_LEVEL_KEY)),
+            wants_progress=self.progress_token is not None,
+            log_level=jsonrpc.text(meta.get(jsonrpc.LOG_LEVEL_KEY)),
             origin=self.origin,
         )

@@ -59,7 +59,7 @@ def route_unchanged(method: str, params: Object, backend: str) -> Route | Reject
 
 
 def _text(params: Object, key: str) -> str:
-    return msgspec.json.decode(params.get(key, b"null"), type=str)
+    return jsonrpc.decode_text(params.get(key, b"null"))
 
 
 def _tool(params: Object, catalogue: Catalogue, _era: Era) -> Route | Rejection:

@@ -33,7 +33,7 @@ class MemoryTransport:
     """Keeps the contract of `Transport` without a server.
 
     `server` is called with everything sent, in order, and gives the messages to send back; they arrive in the next
-    tick of the event loop. `deliver`, `forget` and `lose` play the server's part by hand, at once; `refuses` is why
+    tick of the event loop. `deliver`, `fail`, `forget` and `lose` play the server's part by hand, at once; `refuses` is why
     `connect` fails.
     """
 
@@ -109,10 +109,14 @@ class MemoryTransport:
         if self._refusal is None:
             self._pending.dispatch(decode_message(body), self.unsolicited)
 
+    def fail(self, request_id: int, kind: FailureKind, detail: str) -> None:
+        """Let one open request fail, as when nothing but its own stream breaks."""
+        self._pending.fail(request_id, kind, detail)
+
     def forget(self, request_id: int) -> None:
         """Let the server refuse an open request because it does not know our session any more."""
         self.forgotten()
-        self._pending.fail(request_id, FailureKind.UNAVAILABLE, "the server does not know the session")
+        self.fail(request_id, FailureKind.UNAVAILABLE, "the server does not know the session")
 
     def lose(self, reason: str) -> None:
         """Let the server go away: open requests fail, then `closed` is called; only the first time."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from itertools import count
+from typing import Final
 
 import msgspec
 
@@ -12,6 +13,8 @@ from actors.core.outcome import FailureKind
 from actors.transports.transport import Transport
 
 NO_HEADERS: Mapping[str, str] = {}
+
+_ANSWERED: Final = frozenset({None, FailureKind.PROTOCOL, FailureKind.TOO_LARGE})
 
 
 class UpstreamError(Exception):
@@ -23,6 +26,11 @@ class UpstreamError(Exception):
         """The JSON-RPC error, if that was the answer."""
         self.kind = kind
         """Why there was no answer, if there was none."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server is there and said something, if not what it was asked for."""
+        return self.kind in _ANSWERED
 
 
 class Asking:
@@ -37,14 +45,15 @@ class Asking:
         return next(self._ids)
 
     async def ask(self, method: str, params: bytes, *, limit: float, headers: Mapping[str, str] = NO_HEADERS) -> bytes:
-        """Send a request and give its result, a JSON object.
+        """Send a request and give its result, raw JSON.
 
         Raises:
             UpstreamError: an error came back, or nothing within `limit` seconds.
         """
         request_id = self.next_id()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.transport.open(request_id, jsonrpc.request(request_id, method, params), headers, _AnswerSink(answer))
+        sink = _AnswerSink(answer, self.transport)
+        self.transport.open(request_id, jsonrpc.request(request_id, method, params), headers, sink)
         try:
             async with asyncio.timeout(limit):
                 return await answer
@@ -56,15 +65,18 @@ class Asking:
 
 
 class _AnswerSink:
-    """Puts the response to one request into a future; what else comes with it is not for us."""
+    """Puts the response to one request into a future; what else comes with it belongs to no call."""
 
-    def __init__(self, answer: asyncio.Future[bytes]) -> None:
+    def __init__(self, answer: asyncio.Future[bytes], transport: Transport) -> None:
         self._answer = answer
+        self._transport = transport
 
     def message(self, message: Message) -> None:
-        if message.method is not None or self._answer.done():
+        if message.method is not None:
+            self._transport.unsolicited(message)
+        elif self._answer.done():
             return
-        if message.error:
+        elif message.error:
             self._answer.set_exception(_refusal(message.error))
         else:
             self._answer.set_result(bytes(message.result))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from actors.core import jsonrpc
 from actors.core.call import Call
 from actors.core.jsonrpc import Message
 from actors.core.outcome import Failure, FailureKind, Outcome, Reply
@@ -22,7 +23,7 @@ class CallSink:
         era: Era,
         backend: str,
         notified: Notified,
-        finish: Callable[[Outcome], None] | None = None,
+        finish: Callable[[Outcome], None],
     ) -> None:
         """`finish` stands between the outcome and the listener, for an adapter that may want to try again."""
         self._call = call
@@ -30,14 +31,12 @@ class CallSink:
         self._era = era
         self._backend = backend
         self._notified = notified
-        self._finish = finish or listener.finished
+        self._finish = finish
 
     def message(self, message: Message) -> None:
         """See `Sink.message`."""
         if message.method is None:
-            # `Raw` would be spliced, not encoded, by the next encoder: from here on it is plain bytes
-            body = bytes(message.error or message.result)
-            self._finish(Reply(body, self._era, is_error=bool(message.error)))
+            self._finish(self._answer(message))
         elif message.method == "notifications/progress":
             if self._call.wants_progress:
                 self._listener.progress(bytes(message.params))
@@ -50,3 +49,11 @@ class CallSink:
     def failed(self, kind: FailureKind, detail: str) -> None:
         """See `Sink.failed`."""
         self._finish(Failure(kind, self._backend, detail))
+
+    def _answer(self, message: Message) -> Outcome:
+        # `Raw` would be spliced, not encoded, by the next encoder: from here on it is plain bytes
+        if message.error:
+            return Reply(bytes(message.error), self._era, is_error=True)
+        if not jsonrpc.is_object(message.result):
+            return Failure(FailureKind.PROTOCOL, self._backend, "its result is not a JSON object")
+        return Reply(bytes(message.result), self._era)

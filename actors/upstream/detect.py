@@ -12,10 +12,12 @@ from actors.transports.transport import Transport
 from actors.upstream.asking import Asking, UpstreamError
 from actors.upstream.handshake import HandshakeUpstream
 from actors.upstream.modern import ModernUpstream
-from actors.upstream.upstream import Notified
+from actors.upstream.upstream import Notified, Upstream
 
-PROBE_LIMIT: Final = 5.0
-"""Seconds a server may take to answer `server/discover`; an old one may leave it unanswered."""
+PROBE_SECONDS: Final = 5.0
+"""How long a server may be silent on `server/discover` before it is asked the old way, too."""
+
+_GONE: Final = frozenset({FailureKind.DISCONNECTED, FailureKind.UNAVAILABLE})
 
 log = structlog.get_logger()
 
@@ -24,64 +26,79 @@ Connect = Callable[[], Awaitable[Transport]]
 
 
 async def open_upstream(
-    connect: Connect, backend: str, notified: Notified, *, limit: float, known: Era | None = None
-) -> tuple[Transport, ModernUpstream | HandshakeUpstream]:
+    connect: Connect,
+    backend: str,
+    notified: Notified,
+    *,
+    limit: float,
+    known: Era | None = None,
+    probe_seconds: float = PROBE_SECONDS,
+) -> Upstream:
     """Connect and speak first: modern, and if the server does not understand that, the handshake.
 
     What decides is that a modern answer came, never one error code (2026-07-28, basic/versioning). A server which
-    dies of the question is started again for the handshake. One which is silent for `PROBE_LIMIT` is asked the old
-    way too, and may still give a modern answer: it may only be slow to start. `known` is the era it had the last time.
+    does not survive the question is started again for the handshake. One which is silent is asked the old way too, and
+    may still give a modern answer: it may only be slow to start. `known` is the era it had the last time; `limit` is
+    in seconds, for each question. Transports are closed by whoever connected them.
 
     Raises:
         OSError: it cannot be started or reached.
-        UpstreamError: it speaks neither era.
+        UpstreamError: it is not there, or speaks neither era.
     """
-    transport = await connect()
-    try:
-        if known is not Era.HANDSHAKE:
-            asking = Asking(transport)
-            try:
-                return transport, await _discover(asking, backend, notified, limit)
-            except UpstreamError as refusal:
-                log.debug("not_modern", backend=backend, reason=str(refusal))
-                if refusal.kind is FailureKind.UNAVAILABLE:
-                    raise
-                if refusal.kind is FailureKind.DISCONNECTED:
-                    await transport.close()
-                    transport = await connect()
-                    asking = Asking(transport)
-        else:
-            asking = Asking(transport)
-        handshake = HandshakeUpstream(asking, backend, notified)
-        await handshake.initialize(limit)
-    except BaseException:
-        await transport.close()
-        raise
-    return transport, handshake
+    if known is not Era.HANDSHAKE:
+        upstream = await _ask_both_ways(Asking(await connect()), backend, notified, limit, probe_seconds)
+        if upstream is not None:
+            return upstream
+        log.info("started_again_for_the_handshake", backend=backend)
+    handshake = HandshakeUpstream(Asking(await connect()), backend, notified)
+    await handshake.initialize(limit)
+    return handshake
 
 
-async def _discover(
-    asking: Asking, backend: str, notified: Notified, limit: float
-) -> ModernUpstream | HandshakeUpstream:
-    """The conversation that the first good answer opens, of the modern question and, if need be, the old one."""
+async def _ask_both_ways(
+    asking: Asking, backend: str, notified: Notified, limit: float, probe_seconds: float
+) -> Upstream | None:
+    """The conversation that the first good answer opens; nothing if the server did not survive the modern question."""
     modern, handshake = ModernUpstream(asking, backend, notified), HandshakeUpstream(asking, backend, notified)
     discovering = asyncio.ensure_future(modern.discover(limit))
-    questions: dict[asyncio.Future[None], ModernUpstream | HandshakeUpstream] = {discovering: modern}
+    questions: dict[asyncio.Future[None], Upstream] = {discovering: modern}
     try:
-        await asyncio.wait({discovering}, timeout=PROBE_LIMIT)
-        if discovering.done():
-            discovering.result()
+        if await _is_good_in_time(discovering, backend, probe_seconds):
             return modern
-        log.info("slow_to_discover", backend=backend, seconds=PROBE_LIMIT)
-        questions[asyncio.ensure_future(handshake.initialize(limit))] = handshake
-        waiting = set(questions)
-        while True:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for question in sorted(done, key=lambda question: question is not discovering):
-                if question.exception() is None or not waiting:
-                    question.result()
-                    return questions[question]
+        initializing = asyncio.ensure_future(handshake.initialize(limit))
+        questions[initializing] = handshake
+        while waiting := [question for question in questions if not question.done()]:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for question, upstream in questions.items():
+                if question.done() and question.exception() is None:
+                    return upstream
+        try:
+            initializing.result()
+        except UpstreamError as refusal:
+            if refusal.kind not in _GONE:
+                raise
     finally:
         for question in questions:
             question.cancel()
         await asyncio.gather(*questions, return_exceptions=True)
+    return None
+
+
+async def _is_good_in_time(discovering: asyncio.Future[None], backend: str, probe_seconds: float) -> bool:
+    """Whether a modern answer came.
+
+    Raises:
+        UpstreamError: the server could not be reached, so the other question is no use.
+    """
+    await asyncio.wait({discovering}, timeout=probe_seconds)
+    if not discovering.done():
+        log.info("slow_to_discover", backend=backend, seconds=probe_seconds)
+        return False
+    try:
+        discovering.result()
+    except UpstreamError as refusal:
+        if refusal.kind is FailureKind.UNAVAILABLE:
+            raise
+        log.debug("not_modern", backend=backend, reason=str(refusal))
+        return False
+    return True

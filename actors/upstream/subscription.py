@@ -1,7 +1,7 @@
 """Hears of changed lists from a modern server, for as long as the conversation lasts."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -13,13 +13,17 @@ from actors.core.listing import Kind
 from actors.core.outcome import FailureKind
 from actors.core.revisions import LATEST_MODERN
 from actors.upstream.asking import Asking
-from actors.upstream.upstream import Notified
+from actors.upstream.upstream import LISTS_MAY_DIFFER, Notified
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 """Seconds before a subscription that ended is opened again; doubled each time, until one is acknowledged."""
 
 METHOD: Final = "subscriptions/listen"
+ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
+
+CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
+"""Calls a function after so many seconds."""
 
 log = structlog.get_logger()
 
@@ -36,11 +40,15 @@ def wanted_changes(capabilities: Mapping[str, Any]) -> dict[str, bool]:
 class Subscription:
     """One `subscriptions/listen` request at a time, opened again when it ends."""
 
-    def __init__(self, asking: Asking, backend: str, params: bytes, notified: Notified) -> None:
+    def __init__(
+        self, asking: Asking, backend: str, params: bytes, notified: Notified, *, call_later: CallLater | None = None
+    ) -> None:
+        """`call_later` is the loop's, if it is not given."""
         self._asking = asking
         self._backend = backend
         self._params = params
         self._notified = notified
+        self._call_later = call_later or asyncio.get_running_loop().call_later
         self._pause = FIRST_PAUSE
         self._number: int | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -64,11 +72,11 @@ class Subscription:
         """See `Sink.message`."""
         if message.method is None:
             self._ended("the server ended it")
-        elif message.method == "notifications/subscriptions/acknowledged":
+        elif message.method == ACKNOWLEDGED:
             self._pause = FIRST_PAUSE
             if self._missed:
                 self._missed = False
-                self._notified(Message(method="notifications/tools/list_changed"))
+                self._notified(LISTS_MAY_DIFFER)
         else:
             self._notified(message)
 
@@ -81,5 +89,5 @@ class Subscription:
             return
         log.debug("subscription_ended", backend=self._backend, reason=reason)
         self._missed = True
-        self._timer = asyncio.get_running_loop().call_later(self._pause, self.open)
+        self._timer = self._call_later(self._pause, self.open)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)

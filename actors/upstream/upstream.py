@@ -1,12 +1,15 @@
 """The seam between a Backend and an era: one adapter each for the handshake era and the modern era."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from actors.core.call import Call
 from actors.core.jsonrpc import Message
 from actors.core.listing import Facts, Listing
 from actors.core.outcome import Outcome
+
+LISTS_MAY_DIFFER: Final = Message(method="notifications/tools/list_changed")
+"""What an adapter says in the server's place, when it may have missed that the server said so."""
 
 
 class Listener(Protocol):
@@ -36,11 +39,11 @@ class Upstream(Protocol):
     def stop(self) -> None:
         """End what the adapter keeps going by itself; the transport is closed by whoever opened it."""
 
-    async def list_everything(self) -> Listing:
-        """All pages of all lists the server has.
+    async def list_everything(self, known: Listing) -> Listing:
+        """All pages of all lists the server has; of a list that it refuses, what was `known` before.
 
         Raises:
-            UpstreamError: a list could not be had.
+            UpstreamError: a list was not answered.
         """
 
 

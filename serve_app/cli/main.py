@@ -13,9 +13,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     match chosen.command:
         case "run":
+            from serve_app.cli.preparation import Wish
             from serve_app.cli.run import run
 
-            return run(chosen.config, chosen.host, chosen.port, chosen.address)
+            return run(Wish(chosen.config, chosen.host, chosen.port, chosen.address))
         case "validate":
             from serve_app.cli.validate import validate
 
@@ -48,10 +49,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise argparse.ArgumentTypeError("a port is between 1 and 65535")
-    return port
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from actors.core.membership import ReplicaState, Status
-
-DONE: Final = "done"
 
 
 class Progress:

@@ -3,13 +3,15 @@
 import asyncio
 from typing import Final
 
+import msgspec
+
 from actors.bus.frames import Event, EventKind
 from actors.core import jsonrpc
 from actors.core.outcome import Failure, FailureKind, Outcome, failure_error
 from actors.core.rendering import error_for, result_for
 from actors.core.request import Request
 from actors.core.revisions import Era
-from serve_app.downstream.responder import KEEP_ALIVE_SECONDS, Responder
+from serve_app.downstream.responder import Responder
 from serve_app.flight import Flight
 
 ERROR_STATUS: Final = {
@@ -24,32 +26,53 @@ ERROR_STATUS: Final = {
 """The HTTP status that says a JSON-RPC error once more, to modern clients; other errors come with 200."""
 
 
-async def carry(flight: Flight, request: Request, responder: Responder, backend: str) -> Outcome:
-    """Stream the events of a flight to the client, then its outcome; gives that for whoever counts."""
-    while True:
-        item = await _next(flight, responder)
-        if isinstance(item, Event):
-            await responder.event(_notification(item, request))
-            continue
-        await _finish(item, request, responder, backend)
-        return item
+async def carry(
+    flight: Flight, request: Request, responder: Responder, backend: str, *, patience: float, keep_alive: float
+) -> Outcome:
+    """Stream the events of a flight to the client, then its outcome; gives that for whoever counts.
+
+    After `patience` seconds the call is given up. A stream gets a sign of life after `keep_alive` silent seconds.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            outcome = await _stream(flight, request, responder, keep_alive)
+    except TimeoutError:
+        flight.cancel("timeout")
+        flight.leave()
+        outcome = Failure(FailureKind.TIMEOUT, backend, f"after {patience:g} s")
+    if not isinstance(outcome, Failure) and not jsonrpc.is_object(outcome.body):
+        outcome = Failure(FailureKind.PROTOCOL, backend, "neither its result nor its error is an object")
+    await _finish(outcome, request, responder, backend)
+    return outcome
 
 
-async def _next(flight: Flight, responder: Responder) -> Event | Outcome:
+async def _stream(flight: Flight, request: Request, responder: Responder, keep_alive: float) -> Outcome:
     while True:
         try:
-            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                return await flight.next()
+            async with asyncio.timeout(keep_alive):
+                item = await flight.next()
         except TimeoutError:
             await responder.keep_alive()
+            continue
+        if not isinstance(item, Event):
+            return item
+        message = _notification(item, request)
+        if message is not None:
+            await responder.event(message)
 
 
-def _notification(event: Event, request: Request) -> bytes:
-    if event.kind is EventKind.PROGRESS:
+def _notification(event: Event, request: Request) -> bytes | None:
+    """An event as the client of this request may hear it; nothing if it did not ask for it."""
+    if event.kind is EventKind.LOG:
+        return jsonrpc.notification("notifications/message", event.data)
+    if event.kind is not EventKind.PROGRESS or request.progress_token is None:
+        return None
+    try:
         params = jsonrpc.decode_object(event.data)
-        params[jsonrpc.PROGRESS_KEY] = jsonrpc.raw_bytes(request.progress_token or b"null")
-        return jsonrpc.notification("notifications/progress", jsonrpc.encode(params))
-    return jsonrpc.notification("notifications/message", event.data)
+    except msgspec.DecodeError:
+        return None
+    params[jsonrpc.PROGRESS_KEY] = jsonrpc.raw_bytes(request.progress_token)
+    return jsonrpc.notification("notifications/progress", jsonrpc.encode(params))
 
 
 async def _finish(outcome: Outcome, request: Request, responder: Responder, backend: str) -> None:

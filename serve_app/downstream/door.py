@@ -2,21 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from actors.core import jsonrpc
 from actors.core.headers import check_params
+from actors.core.listing import LIST_METHODS
 from actors.core.offer import Offer
 from actors.core.outcome import Failure, FailureKind, failure_error
 from actors.core.principal import Principal
 from actors.core.request import Request
 from actors.core.revisions import Era
 from actors.core.routing import Rejection
-from actors.core.tally import CallLabels, outcome_label
+from actors.core.tally import ERROR, OK, CallLabels, outcome_label
 from serve_app.downstream.carrying import ERROR_STATUS, carry
-from serve_app.downstream.responder import Responder
+from serve_app.downstream.responder import KEEP_ALIVE_SECONDS, Responder
 from serve_app.flight import Flight
+from serve_app.http import Headers
 from serve_app.links import Links
 from serve_app.tallying import Tallying
+
+GRACE_SECONDS: Final = 5.0
+"""A Backend ends a call itself when its time is over; one that has not after so much longer never will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +39,31 @@ class Visit:
 class Door:
     """Sends requests on, and counts what becomes of them."""
 
-    def __init__(self, links: Links, tallying: Tallying, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        links: Links,
+        tallying: Tallying,
+        clock: Callable[[], float],
+        *,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
         self.links = links
         self.tallying = tallying
-        self.clock = clock
+        self._clock = clock
+        self._keep_alive_seconds = keep_alive_seconds
+        self._grace_seconds = grace_seconds
 
     async def pass_on(self, visit: Visit, request: Request) -> None:
         """Find the backend of a routed request, call it, and answer.
 
         A modern client that goes away cancels its call; a legacy client's goes on (2025-11-25, basic/transports).
         """
-        modern = request.era is Era.MODERN
         route = visit.offer.route(request.method, request.params, request.era)
         if isinstance(route, Rejection):
             await self.reject(visit, request, route)
             return
+        modern = request.era is Era.MODERN
         if modern and request.method == "tools/call" and (reason := _header_mismatch(visit, request)):
             await self.reject(visit, request, Rejection(jsonrpc.HEADER_MISMATCH, reason))
             return
@@ -56,35 +72,54 @@ class Door:
             await self.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, "no backend has this"))
             return
         flight = Flight(self.links, backend, request.call(route, backend.timeout))
-        started = self.clock()
+        started = self._clock()
         label = FailureKind.CANCELLED.value
         try:
-            label = outcome_label(await carry(flight, request, visit.responder, backend.name))
+            outcome = await carry(
+                flight,
+                request,
+                visit.responder,
+                backend.name,
+                patience=backend.timeout + self._grace_seconds,
+                keep_alive=self._keep_alive_seconds,
+            )
+            label = outcome_label(outcome)
         except BaseException:
             if modern:
                 flight.cancel("the client closed the connection")
             flight.leave()
             raise
         finally:
-            self.tallying.tally.count(CallLabels(backend.name, request.method, label), self.clock() - started)
+            self.tallying.tally.count(CallLabels(backend.name, request.method, label), self._clock() - started)
 
-    async def answer(self, visit: Visit, request: Request, result: bytes) -> None:
+    async def answer(self, visit: Visit, request: Request, result: bytes, headers: Headers = ()) -> None:
         """Answer a request that needs no backend."""
-        started = self.clock()
-        await visit.responder.finish(200, jsonrpc.result_response(request.id, result))
-        self.tallying.tally.count(CallLabels("", request.method, "ok"), self.clock() - started)
+        started = self._clock()
+        await visit.responder.finish(200, jsonrpc.result_response(request.id, result), headers)
+        self.tallying.tally.count(CallLabels("", request.method, OK), self._clock() - started)
+
+    async def answer_list(self, visit: Visit, request: Request) -> None:
+        """Answer one of `LIST_METHODS` from the catalogue: everything, on one page, so that no cursor is valid."""
+        if jsonrpc.value(request.params.get("cursor")) is not None:
+            await self.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor"))
+        elif not await self.is_absent(visit, request):
+            await self.answer(visit, request, visit.offer.list_result(LIST_METHODS[request.method], request.era))
+
+    async def is_absent(self, visit: Visit, request: Request) -> bool:
+        """Whether this is the endpoint of one server that never said anything of itself; if so, that is the answer."""
+        name = visit.offer.backend
+        if name is None or visit.offer.facts is not None:
+            return False
+        failure = Failure(FailureKind.UNAVAILABLE, name, visit.offer.view.backends[name].detail)
+        await visit.responder.finish(200, jsonrpc.error_response(request.id, failure_error(failure)))
+        self.tallying.tally.count(CallLabels(name, request.method, outcome_label(failure)), 0.0)
+        return True
 
     async def reject(self, visit: Visit, request: Request, rejection: Rejection) -> None:
         """Answer a request that no backend shall see."""
         status = ERROR_STATUS.get(rejection.code, 200) if request.era is Era.MODERN else 200
         await visit.responder.finish(status, jsonrpc.error_response(request.id, rejection.error))
-        self.tallying.tally.count(CallLabels("", request.method, "error"), 0.0)
-
-    async def not_there(self, visit: Visit, request: Request, backend: str) -> None:
-        """Answer for one server that was never up, and so said nothing of itself."""
-        detail = visit.offer.view.backends[backend].detail
-        error = failure_error(Failure(FailureKind.UNAVAILABLE, backend, detail))
-        await visit.responder.finish(200, jsonrpc.error_response(request.id, error))
+        self.tallying.tally.count(CallLabels("", request.method, ERROR), 0.0)
 
 
 def _header_mismatch(visit: Visit, request: Request) -> str | None:

@@ -11,7 +11,7 @@ from actors.core import jsonrpc
 from actors.core.envelope import Envelope
 from actors.core.listing import LIST_METHODS
 from actors.core.request import Request
-from actors.core.revisions import ASSUMED_REVISION, HANDSHAKE_REVISIONS, LATEST_HANDSHAKE, Era
+from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_HANDSHAKE, Era
 from actors.core.routing import ROUTED, Rejection
 from actors.core.sessions import NONCE_BYTES, Session, mint, read
 from serve_app.downstream.door import Door, Visit
@@ -42,8 +42,7 @@ class Legacy:
 
         1. `initialize` opens a session.
         2. Everything else belongs to one: without id 400, with one that is unknown 404.
-        3. A revision in a header is one of this era.
-        4. Notifications are taken note of.
+        3. Notifications are taken note of.
         """
         if envelope.method == "initialize" and envelope.id is not None:
             await self._initialize(visit, envelope, envelope.id)
@@ -55,10 +54,6 @@ class Legacy:
         session = self._read(visit, text)
         if session is None:
             await self._refuse(visit, envelope, 404, "this session is not known; initialize again")
-            return
-        revision = visit.headers.get("mcp-protocol-version", ASSUMED_REVISION)
-        if revision not in HANDSHAKE_REVISIONS:
-            await self._refuse(visit, envelope, 400, "this revision is not supported")
             return
         if envelope.id is None:
             await self._notified(visit, envelope, session)
@@ -74,9 +69,7 @@ class Legacy:
             reason = "initialize needs params.protocolVersion"
             await self._door.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, reason))
             return
-        backend = visit.offer.backend
-        if backend is not None and visit.offer.facts is None:
-            await self._door.not_there(visit, request, backend)
+        if await self._door.is_absent(visit, request):
             return
         revision = wanted if wanted in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE
         session_id = mint(
@@ -86,25 +79,18 @@ class Legacy:
             principal_key=_owner(visit),
             now=self._wall_clock(),
         )
-        result = jsonrpc.result_response(request_id, visit.offer.initialize_result(revision))
-        await visit.responder.finish(200, result, [(SESSION_HEADER, session_id.encode())])
+        result = visit.offer.initialize_result(revision)
+        await self._door.answer(visit, request, result, [(SESSION_HEADER, session_id.encode())])
 
     async def _request(self, visit: Visit, request: Request) -> None:
         if request.method in ROUTED:
             await self._door.pass_on(visit, request)
         elif request.method in LIST_METHODS:
-            await self._list(visit, request)
+            await self._door.answer_list(visit, request)
         elif request.method == "ping":
             await self._door.answer(visit, request, b"{}")
         else:
             await self._door.reject(visit, request, Rejection(jsonrpc.METHOD_NOT_FOUND, "Method not found"))
-
-    async def _list(self, visit: Visit, request: Request) -> None:
-        if "cursor" in request.params and jsonrpc.value(request.params["cursor"]) is not None:
-            await self._door.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor"))
-            return
-        result = visit.offer.list_result(LIST_METHODS[request.method], Era.HANDSHAKE)
-        await self._door.answer(visit, request, result)
 
     async def _notified(self, visit: Visit, envelope: Envelope, session: Session) -> None:
         request_id = envelope.params.get("requestId")

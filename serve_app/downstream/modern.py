@@ -27,12 +27,12 @@ async def serve_modern(door: Door, visit: Visit, envelope: Envelope) -> None:
         await door.reject(visit, request, rejection)
     elif request.method in ROUTED:
         await door.pass_on(visit, request)
-    elif request.method == "server/discover":
-        await _discover(door, visit, request)
     elif request.method in LIST_METHODS:
-        await _list(door, visit, request)
-    else:
+        await door.answer_list(visit, request)
+    elif request.method != "server/discover":
         await door.reject(visit, request, Rejection(jsonrpc.METHOD_NOT_FOUND, "Method not found"))
+    elif not await door.is_absent(visit, request):
+        await door.answer(visit, request, visit.offer.discover_result)
 
 
 def examine(request: Request, found: dict[str, str]) -> Rejection | None:
@@ -62,18 +62,3 @@ def examine(request: Request, found: dict[str, str]) -> Rejection | None:
     if level is not None and jsonrpc.text(level) not in LOG_LEVELS:
         return Rejection(jsonrpc.INVALID_PARAMS, "params._meta has an unknown log level")
     return None
-
-
-async def _discover(door: Door, visit: Visit, request: Request) -> None:
-    backend = visit.offer.backend
-    if backend is not None and visit.offer.facts is None:
-        await door.not_there(visit, request, backend)
-    else:
-        await door.answer(visit, request, visit.offer.discover_result)
-
-
-async def _list(door: Door, visit: Visit, request: Request) -> None:
-    if "cursor" in request.params and jsonrpc.value(request.params["cursor"]) is not None:
-        await door.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor"))
-        return
-    await door.answer(visit, request, visit.offer.list_result(LIST_METHODS[request.method], Era.MODERN))

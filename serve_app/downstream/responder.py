@@ -58,5 +58,6 @@ class Responder:
 
 
 def accepts_streams(accept: bytes) -> bool:
-    """Whether an `Accept` header has room for a stream of events."""
+    """Whether an `Accept` header has room for a stream of events; without one the answer is JSON."""
+    accept = accept.lower()
     return b"text/event-stream" in accept or b"*/*" in accept or b"text/*" in accept

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -32,6 +32,7 @@ def test_a_line_is_shown_without_what_moves_a_cursor(raw, shown):
     assert Redactor([]).text(raw) == shown
 
 
+@settings(deadline=None)
 @given(secret=st.text("abcdef-_", min_size=8), around=st.text("xyz ", max_size=10))
 def test_a_known_secret_is_never_shown(secret, around):
     redactor = Redactor([secret, secret[:-1], "short"])

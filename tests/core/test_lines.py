@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.core.lines import EDGE_BYTES, LineSplitter, Overlong, answered_id
@@ -15,6 +15,7 @@ def expected(data: bytes, limit: int) -> list[bytes | Overlong]:
     return [line if len(line) <= limit else Overlong(line[:EDGE_BYTES], line[-EDGE_BYTES:]) for line in whole]
 
 
+@settings(deadline=None)
 @given(chunks=CHUNKS, limit=st.integers(1, 60))
 def test_lines_are_the_same_however_the_bytes_arrive(chunks, limit):
     splitter = LineSplitter(limit)
@@ -24,6 +25,7 @@ def test_lines_are_the_same_however_the_bytes_arrive(chunks, limit):
     assert lines == expected(b"".join(chunks), limit)
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=8))
 def test_of_an_overlong_line_both_ends_are_kept_however_the_bytes_arrive(sizes):
     line = bytes(index % 240 + 11 for index in range(sum(sizes) + 100))
@@ -100,10 +102,11 @@ def test_what_is_not_surely_the_id_of_a_response_is_not_taken_for_one(line):
 NESTED = st.recursive(
     st.integers(0, 9) | st.sampled_from(['"id":3,', ',"id":4}', "x" * 700, ""]),
     lambda inner: st.dictionaries(st.sampled_from(["id", "result", "error", "method", "a"]), inner, max_size=3),
-    max_leaves=8,
+    max_leaves=5,
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     members=st.fixed_dictionaries(
         {},

@@ -7,11 +7,11 @@ from structlog.testing import capture_logs
 from actors.core.principal import ANONYMOUS, Kind, Principal, Refusal, Verdict
 from serve_app.authentication import (
     AMBIGUOUS,
+    DENIALS,
     EXPIRED,
     INVALID,
     MAX_PENDING,
     MISSING,
-    DENIALS,
     UNAVAILABLE,
     Authentication,
 )

@@ -1,0 +1,109 @@
+"""All that can be said about a run before Ray starts, which takes seconds: the settings, or why there will be none."""
+
+import dataclasses
+import errno
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from actors.core.rules import SettingsError
+from actors.core.settings import ServerSettings, Settings
+from serve_app.cli.progress import Progress
+from serve_app.config import ConfigError, check_exposure, demonstration, find, load
+
+CANNOT_START: Final = 1
+WRONG_CONFIGURATION: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line says about a run; what it does not say is `None`."""
+
+    config: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    address: str | None = None
+    """The Ray cluster to join; without it there will be one of our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a configuration is looked for, and its variables."""
+
+    cwd: Path = dataclasses.field(default_factory=Path.cwd)
+    user_config_dir: Path = dataclasses.field(default_factory=lambda: Path(platformdirs.user_config_dir()))
+    environ: Mapping[str, str] = dataclasses.field(default_factory=lambda: os.environ, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """There will be no run: the exit code, and the sentence or sentences for the one who typed the command."""
+
+    code: int
+    reason: str
+
+
+def prepare(wish: Wish, surroundings: Surroundings, progress: Progress) -> Settings | Impossible:
+    """Find and read the configuration, let the command line have its say, and look whether it can be served.
+
+    Rungs, in order; the first which fails decides:
+
+    1. The configuration is right, and so is what the command line makes of it.
+    2. It does not open the gateway to strangers.
+    3. Its port is free. On a cluster nobody knows yet where it will be needed.
+    """
+    try:
+        settings = _overridden(_configured(wish.config, surroundings, progress), wish)
+    except ConfigError as error:
+        return Impossible(WRONG_CONFIGURATION, str(error))
+    except SettingsError as error:
+        return Impossible(WRONG_CONFIGURATION, f"only1mcp: server.{error}")
+    objection = check_exposure(settings)
+    if objection is not None:
+        return Impossible(WRONG_CONFIGURATION, f"only1mcp: {objection}")
+    obstacle = _obstacle(settings.server) if wish.address is None else None
+    if obstacle is not None:
+        return Impossible(CANNOT_START, f"only1mcp: {obstacle}")
+    return settings
+
+
+def _configured(config: Path | None, surroundings: Surroundings, progress: Progress) -> Settings:
+    path = find(config, surroundings.cwd, surroundings.user_config_dir)
+    if path is None:
+        progress.line("no configuration found: serving the demonstration server")
+        return demonstration()
+    loaded = load(path, surroundings.environ)
+    progress.line(f"configuration {path}")
+    for note in loaded.notes:
+        progress.line(note)
+    return loaded.settings
+
+
+def _overridden(settings: Settings, wish: Wish) -> Settings:
+    server = settings.server
+    host = server.host if wish.host is None else wish.host
+    port = server.port if wish.port is None else wish.port
+    return dataclasses.replace(settings, server=dataclasses.replace(server, host=host, port=port))
+
+
+def _obstacle(server: ServerSettings) -> str | None:
+    """Why nothing can listen where the gateway should, found out by doing so for a moment."""
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((server.host, server.port))
+            probe.listen()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return (
+                    f"port {server.port} of {server.host} is taken, perhaps by another only1mcp;"
+                    " stop that, or choose another with --port"
+                )
+            return f"cannot listen on port {server.port} of {server.host}: {error.strerror}"
+    return None

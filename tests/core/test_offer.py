@@ -1,0 +1,174 @@
+import json
+
+import pytest
+from mcp_types import DiscoverResult, InitializeResult
+
+from actors.core import jsonrpc
+from actors.core.catalogue import aggregate
+from actors.core.headers import ParamHeader
+from actors.core.identity import GATEWAY_INFO
+from actors.core.listing import Facts, Item, Kind, Listing
+from actors.core.naming import Owned
+from actors.core.offer import CARRIED, Offer
+from actors.core.revisions import LATEST_HANDSHAKE, Era
+from actors.core.routing import Rejection, Route
+from actors.core.settings import Naming
+from actors.core.view import BackendView, View
+
+ANNOTATED = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+GIT_INFO = b'{"name":"git-server","version":"2","icons":[]}'
+
+
+def tool(name: str, schema: object = None, **members: object) -> Item:
+    return Item(name, json.dumps({"name": name, "inputSchema": schema or {"type": "object"}, **members}).encode())
+
+
+GIT = Listing(
+    tools=(tool("status", annotations={"readOnlyHint": True}, own=[1]), tool("push", ANNOTATED)),
+    resources=(Item("git:x", b'{"uri":"git:x","name":"x"}'),),
+)
+WEB = Listing(tools=(tool("open"),))
+
+
+def facts(info: bytes = GIT_INFO, instructions: str | None = None, capabilities: tuple[str, ...] = ("tools",)) -> Facts:
+    return Facts(Era.HANDSHAKE, LATEST_HANDSHAKE, info, capabilities, instructions)
+
+
+def view(git: Facts | None = None, web: Facts | None = None) -> View:
+    backends = {
+        "git": BackendView("git", 9.0, facts=git, listing=GIT),
+        "web": BackendView("web", 9.0, facts=web, listing=WEB),
+    }
+    return View("g", 1, backends, aggregate({"git": GIT, "web": WEB}, Naming.QUALIFIED))
+
+
+def test_the_aggregate_lists_the_tools_of_all_under_qualified_names():
+    result = json.loads(Offer(view(), None).list_result(Kind.TOOLS, Era.HANDSHAKE))
+
+    assert list(result) == ["tools"]
+    assert [each["name"] for each in result["tools"]] == ["git__status", "git__push", "web__open"]
+    assert result["tools"][0] == {**json.loads(GIT.tools[0].body), "name": "git__status"}
+
+
+def test_one_server_alone_is_listed_as_it_wrote_itself():
+    result = Offer(view(), "git").list_result(Kind.TOOLS, Era.HANDSHAKE)
+
+    assert result == b'{"tools":[' + GIT.tools[0].body + b"," + GIT.tools[1].body + b"]}"
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("backend", [None, "git", "web"])
+def test_modern_lists_are_the_same_with_what_modern_results_owe(kind, backend):
+    offer = Offer(view(), backend)
+
+    listed = json.loads(offer.list_result(kind, Era.MODERN))
+
+    owed = {
+        "resultType": "complete",
+        "ttlMs": 0,
+        "cacheScope": "private",
+        "_meta": {jsonrpc.SERVER_INFO_KEY: GATEWAY_INFO},
+    }
+    assert listed == json.loads(offer.list_result(kind, Era.HANDSHAKE)) | owed
+
+
+def test_a_list_is_rendered_once_for_each_view():
+    offer = Offer(view(), None)
+
+    assert offer.list_result(Kind.TOOLS, Era.MODERN) is offer.list_result(Kind.TOOLS, Era.MODERN)
+
+
+def test_the_aggregate_introduces_the_gateway_and_promises_all_that_it_carries():
+    result = json.loads(Offer(view(facts()), None).initialize_result("2025-06-18"))
+
+    assert result["protocolVersion"] == "2025-06-18"
+    assert result["serverInfo"] == GATEWAY_INFO
+    assert result["capabilities"] == {name: {} for name in CARRIED}
+
+
+def test_the_aggregate_gives_the_instructions_of_each_server_under_its_name():
+    both = Offer(view(facts(instructions="Commit often."), facts(instructions="Browse.")), None)
+    silent = Offer(view(facts()), None)
+
+    assert json.loads(both.initialize_result("2025-06-18"))["instructions"] == "# git\nCommit often.\n\n# web\nBrowse."
+    assert "instructions" not in json.loads(silent.initialize_result("2025-06-18"))
+
+
+def test_one_server_alone_introduces_itself_with_what_the_gateway_can_carry_of_it():
+    offer = Offer(view(facts(instructions="Commit often.", capabilities=("tools", "tasks", "completions"))), "git")
+
+    result = json.loads(offer.initialize_result("2025-11-25"))
+
+    assert result["serverInfo"] == json.loads(GIT_INFO)
+    assert result["capabilities"] == {"tools": {}, "completions": {}}
+    assert result["instructions"] == "Commit often."
+
+
+def test_modern_clients_hear_from_one_server_alone_who_it_is_whatever_they_ask():
+    offer = Offer(view(facts()), "git")
+
+    for result in (offer.discover_result, offer.list_result(Kind.TOOLS, Era.MODERN)):
+        assert json.loads(result)["_meta"] == {jsonrpc.SERVER_INFO_KEY: json.loads(GIT_INFO)}
+
+
+@pytest.mark.parametrize(
+    "info", [b"{}", b"null", b"7", b'{"name":"x"}', b'{"name":1,"version":"1"}', b'{"name":"","version":"1"}']
+)
+def test_a_server_that_does_not_say_who_it_is_is_introduced_as_the_gateway(info):
+    offer = Offer(view(facts(info)), "git")
+
+    assert json.loads(offer.initialize_result("2025-11-25"))["serverInfo"] == GATEWAY_INFO
+
+
+@pytest.mark.parametrize("backend", [None, "git"])
+def test_introductions_are_valid_to_the_official_sdk(backend):
+    offer = Offer(view(facts(instructions="Commit often.")), backend)
+
+    discovered = DiscoverResult.model_validate_json(offer.discover_result)
+    initialized = InitializeResult.model_validate_json(offer.initialize_result(LATEST_HANDSHAKE))
+
+    assert discovered.supported_versions == ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
+    assert initialized.protocol_version == LATEST_HANDSHAKE
+
+
+def test_the_aggregate_routes_by_qualified_names_and_one_server_by_its_own():
+    params = {"name": jsonrpc.raw("git__status")}
+
+    aggregated = Offer(view(), None).route("tools/call", params, Era.MODERN)
+    alone = Offer(view(), "web").route("tools/call", params, Era.MODERN)
+    unknown = Offer(view(), None).route("tools/call", {"name": jsonrpc.raw("status")}, Era.MODERN)
+
+    assert isinstance(aggregated, Route)
+    assert aggregated.owned == Owned("git", "status")
+    assert isinstance(alone, Route)
+    assert alone.owned == Owned("web", "git__status")
+    assert isinstance(unknown, Rejection)
+
+
+@pytest.mark.parametrize(("backend", "name"), [(None, "git__push"), ("git", "push")])
+def test_arguments_that_clients_repeat_in_headers_are_known_by_the_name_clients_use(backend, name):
+    offer = Offer(view(), backend)
+
+    assert offer.annotated_params(name) == (ParamHeader(("region",), "Mcp-Param-Region"),)
+    assert offer.annotated_params(name) is offer.annotated_params(name)
+
+
+@pytest.mark.parametrize("name", ["git__status", "git__none", "push", ""])
+def test_other_tools_have_no_arguments_in_headers(name):
+    assert Offer(view(), None).annotated_params(name) == ()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        b'{"properties":{"a":{"x-mcp-header":"A","type":"string","maximum":1e999}}}',
+        pytest.param(b'{"x-mcp-header":' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="nested without end"),
+        b'"x-mcp-header"',
+        b"null",
+    ],
+)
+def test_a_schema_that_cannot_be_read_has_no_arguments_in_headers(schema):
+    body = b'{"name":"odd","description":"x-mcp-header","inputSchema":' + schema + b"}"
+    git = BackendView("git", 9.0, listing=Listing(tools=(Item("odd", body),)))
+
+    assert Offer(View("g", 1, {"git": git}), "git").annotated_params("odd") == ()

@@ -1,0 +1,115 @@
+"""Who is let in, over HTTP against the running command."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+
+from tests.support.gateway_process import GatewayProcess, gateway, module
+from tests.support.sdk_client import MODERN_HEADERS, modern
+
+pytestmark = pytest.mark.e2e
+
+KEY = "o1m_the-key-of-the-end-to-end-test"
+SECRET = "a shared secret of more than thirty-two bytes"
+ISSUER = "https://login.example.org"
+AUDIENCE = "https://mcp.example.org"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "secret").write_text(SECRET)
+    auth = {
+        "issuers": [{"issuer": ISSUER, "audience": AUDIENCE, "algorithms": ["HS256"], "key_file": "secret"}],
+        "api_keys": [{"name": "test", "hash": f"sha256:{hashlib.sha256(KEY.encode()).hexdigest()}"}],
+    }
+    servers = {"demo": module("serve_app.demonstration")}
+    with gateway(folder, servers, sections={"auth": auth}, arguments=("--host", "0.0.0.0")) as process:
+        yield process
+
+
+def token(**claims: object) -> str:
+    now = int(time.time())
+    return jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "exp": now + 60, **claims}, SECRET, "HS256")
+
+
+def ask(guarded: GatewayProcess, **headers: str) -> httpx.Response:
+    question = modern("tools/call", name="demo__echo", arguments={"text": "let in"})
+    routing = {"Mcp-Method": "tools/call", "Mcp-Name": "demo__echo"}
+    return httpx.post(guarded.url, json=question, headers={**MODERN_HEADERS, **routing, **headers}, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {KEY}"},
+        {"X-API-Key": KEY},
+        {"Authorization": f"Bearer {token()}"},
+    ],
+    ids=["key", "key header", "token"],
+)
+def test_whoever_has_a_key_or_a_token_is_let_in(guarded: GatewayProcess, headers: dict[str, str]) -> None:
+    answer = ask(guarded, **headers)
+
+    assert answer.status_code == 200
+    assert answer.json()["result"]["content"][0]["text"] == "let in"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer o1m_another-key"},
+        {"Authorization": f"Bearer {token(exp=1)}"},
+        {"Authorization": f"Bearer {token(aud='https://elsewhere.example.org')}"},
+        {"Authorization": f"Bearer {jwt.encode({'iss': ISSUER, 'sub': 'eve'}, None, 'none')}"},
+    ],
+    ids=["nothing", "wrong key", "expired", "other audience", "unsigned"],
+)
+def test_nobody_else_is(guarded: GatewayProcess, headers: dict[str, str]) -> None:
+    answer = ask(guarded, **headers)
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert "result" not in answer.json()
+
+
+def test_metrics_need_a_credential_and_health_does_not(guarded: GatewayProcess) -> None:
+    assert httpx.get(f"{guarded.origin}/metrics").status_code == 401
+    assert httpx.get(f"{guarded.origin}/metrics", headers={"X-API-Key": KEY}).status_code == 200
+    assert httpx.get(f"{guarded.origin}/health").status_code == 200
+
+
+def test_a_session_is_worth_nothing_to_another_principal(guarded: GatewayProcess) -> None:
+    opened = httpx.post(
+        guarded.url,
+        json={
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "initialize",
+            "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+        },
+        headers={"X-API-Key": KEY, "Accept": "application/json, text/event-stream"},
+    )
+    ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+    session = {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"], "MCP-Protocol-Version": "2025-11-25"}
+
+    mine = httpx.post(guarded.url, json=ping, headers={**session, "X-API-Key": KEY})
+    theirs = httpx.post(guarded.url, json=ping, headers={**session, "Authorization": f"Bearer {token(sub='eve')}"})
+
+    assert json.loads(mine.text)["result"] == {}
+    assert theirs.status_code == 404
+
+
+def test_no_credential_is_in_the_log(guarded: GatewayProcess) -> None:
+    log = guarded.output()
+
+    assert KEY not in log
+    assert SECRET not in log
+    assert Path(guarded.log).stat().st_size > 0

@@ -1,0 +1,284 @@
+"""The links of an ingress: opened, opened again, closed, and chosen among."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.bus.dialer import CallerLink, dial
+from actors.core.breaker import State
+from actors.core.load import Load
+from actors.core.membership import ReplicaKey, ReplicaState
+from actors.core.view import BackendView, View
+from serve_app.links import STEADY_SECONDS, Links
+from tests.support.bus import SECRET, until
+from tests.support.hand_clock import HandClock
+from tests.support.house import House, Plan, Replica, house, view_of
+
+
+class Dialler:
+    """Dials for real unless it is told to fail; keeps what it dialled."""
+
+    def __init__(self) -> None:
+        self.failing: Exception | None = None
+        self.cutting = False
+        self.attempts: list[str] = []
+        self.links: list[CallerLink] = []
+
+    async def __call__(self, address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
+        self.attempts.append(address)
+        if self.failing is not None:
+            raise self.failing
+        link = await dial(address, SECRET, backend=backend, on_closed=on_lost)
+        self.links.append(link)
+        if self.cutting:
+            link.link.abort("cut before anybody could use it")
+        return link
+
+    @property
+    def open(self) -> list[CallerLink]:
+        return [link for link in self.links if not link.closed]
+
+
+class Sleeps:
+    """Sleeps that are over at once, and kept; after `most` of them, for ever."""
+
+    def __init__(self, most: int = 1000) -> None:
+        self.seconds: list[float] = []
+        self._most = most
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await asyncio.sleep(0 if len(self.seconds) < self._most else 3600)
+
+
+def longest() -> float:
+    """Dice that give the longest wait, or as good as that."""
+    return 1.0 - 2**-53
+
+
+def backend_of(built: House, name: str = "git") -> BackendView:
+    return view_of(built.replicas, built.plan).backends[name]
+
+
+async def test_every_replica_of_the_view_gets_one_link_however_often_the_view_comes() -> None:
+    async with house(Replica(), Replica(index=1), Replica("alpha")) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, longest)
+        for version in range(5):
+            links.update(view_of(built.replicas, Plan(), version))
+        await until(lambda: len(dialler.open) == 3)
+        links.close()
+
+    assert len(dialler.attempts) == 3
+    assert dialler.open == []
+
+
+async def test_what_is_gone_from_the_view_loses_its_link_and_the_rest_keep_theirs() -> None:
+    async with house(Replica(), Replica("alpha")) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, longest)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 2)
+
+        links.update(view_of(built.replicas[:1], Plan()))
+
+        chosen = links.choose(backend_of(built))
+        assert chosen is not None
+        assert dialler.open == [chosen[1]]
+        assert links.choose(backend_of(built, "alpha")) is None
+        links.close()
+
+
+async def test_another_life_of_a_replica_gets_another_link() -> None:
+    async with house(Replica()) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, longest)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 1)
+
+        built.replicas[0].epoch = "2"
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.links) == 2)
+
+        assert dialler.open == dialler.links[1:]
+        links.close()
+
+
+async def test_replicas_on_other_nodes_are_reached_at_their_remote_address_if_they_have_one() -> None:
+    async with house(Replica(), Replica(index=1)) as built:
+        status = msgspec.structs.replace(built.replicas[0].status(), node="there", address="unix:/nowhere")
+        far = msgspec.structs.replace(status, remote_address=built.replicas[0].address)
+        hidden = msgspec.structs.replace(status, key=ReplicaKey("git", 1))
+        backend = BackendView("git", 1.0, (far, hidden))
+        dialler = Dialler()
+        links = Links("here", dialler, longest)
+        links.update(View(backends={"git": backend}))
+        await until(lambda: len(dialler.open) == 1)
+
+        assert dialler.attempts == [built.replicas[0].address]
+        links.close()
+
+
+async def test_a_lost_link_is_opened_again() -> None:
+    async with house(Replica()) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, longest)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 1)
+
+        dialler.links[0].link.abort("cut")
+        assert links.choose(backend_of(built)) is None
+        link = await links.again(ReplicaKey("git", 0))
+
+        assert link is dialler.links[1]
+        links.close()
+
+
+async def test_attempts_at_a_replica_that_is_not_there_come_ever_more_seldom() -> None:
+    async with house(Replica()) as built:
+        dialler, sleeps = Dialler(), Sleeps(12)
+        dialler.failing = ConnectionRefusedError()
+        links = Links("here", dialler, longest, HandClock(), sleeps)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(sleeps.seconds) == 12)
+        links.close()
+
+    assert [round(seconds, 3) for seconds in sleeps.seconds[:4]] == [0.05, 0.1, 0.2, 0.4]
+    assert sleeps.seconds == sorted(sleeps.seconds)
+    assert round(sleeps.seconds[-1], 3) == 5.0
+
+
+async def test_an_address_that_is_none_is_tried_like_any_other() -> None:
+    async with house(Replica()) as built:
+        dialler, sleeps = Dialler(), Sleeps(3)
+        dialler.failing = ValueError("no address")
+        links = Links("here", dialler, longest, HandClock(), sleeps)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(sleeps.seconds) == 3)
+        links.close()
+
+    assert len(dialler.attempts) == 3
+
+
+async def test_a_link_that_dies_at_once_is_never_used_and_is_opened_ever_more_seldom() -> None:
+    async with house(Replica()) as built:
+        dialler, sleeps = Dialler(), Sleeps(8)
+        dialler.cutting = True
+        links = Links("here", dialler, longest, HandClock(), sleeps)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(sleeps.seconds) == 8)
+
+        assert links.choose(backend_of(built)) is None
+        links.close()
+
+    assert sleeps.seconds == sorted(sleeps.seconds)
+    assert sleeps.seconds[-1] > 10 * sleeps.seconds[0]
+
+
+async def test_after_a_link_that_held_the_next_attempt_is_soon() -> None:
+    async with house(Replica()) as built:
+        dialler, sleeps, clock = Dialler(), Sleeps(), HandClock()
+        dialler.failing = ConnectionRefusedError()
+        links = Links("here", dialler, longest, clock, sleeps)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(sleeps.seconds) >= 5)
+        dialler.failing = None
+        await until(lambda: len(dialler.open) == 1)
+
+        waits = len(sleeps.seconds)
+        clock.advance(STEADY_SECONDS)
+        dialler.links[0].link.abort("cut")
+        await until(lambda: len(dialler.links) == 2)
+
+        assert round(sleeps.seconds[waits], 3) == 0.05
+        links.close()
+
+
+async def test_waiting_for_a_link_ends_when_one_opens_and_not_before() -> None:
+    async with house(Replica()) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, longest)
+        links.update(view_of(built.replicas, Plan()))
+        assert links.choose(backend_of(built)) is None
+
+        await asyncio.gather(*(links.wait_for_any(backend_of(built)) for _ in range(50)))
+
+        assert links.choose(backend_of(built)) is not None
+        links.close()
+
+
+async def test_waiting_for_a_link_has_an_end() -> None:
+    async with house(Replica(), Replica("alpha", up=False)) as built:
+        dialler = Dialler()
+        dialler.failing = ConnectionRefusedError()
+        links = Links("here", dialler, longest, connect_seconds=0.02)
+        links.update(view_of(built.replicas, Plan()))
+
+        await links.wait_for_any(backend_of(built))
+        again = await links.again(ReplicaKey("git", 0))
+        unknown = await links.again(ReplicaKey("none", 0))
+
+        assert (again, unknown) == (None, None)
+        links.close()
+
+
+async def test_nobody_waits_for_a_backend_that_is_said_to_be_down() -> None:
+    async with house(Replica(up=False)) as built:
+        links = Links("here", Dialler(), longest, connect_seconds=3600)
+        links.update(view_of(built.replicas, Plan()))
+
+        async with asyncio.timeout(5):
+            await links.wait_for_any(backend_of(built))
+        links.close()
+
+
+CASES = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.booleans(), st.sampled_from(State), st.booleans()), min_size=4, max_size=4),
+        st.lists(st.floats(0, 1, exclude_max=True), min_size=2, max_size=2),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(deadline=None, max_examples=20)
+@given(cases=CASES)
+def test_a_choice_is_up_untried_linked_and_admits_calls_if_any_does(
+    cases: list[tuple[list[tuple[bool, State, bool]], list[float]]],
+) -> None:
+    async def choose() -> None:
+        async with house(*(Replica(index=index) for index in range(4))) as built:
+            throws: list[float] = []
+            dialler = Dialler()
+            links = Links("here", dialler, lambda: throws.pop())
+            links.update(view_of(built.replicas, Plan()))
+            await until(lambda: len(dialler.open) == 4)
+            everywhere = backend_of(built)
+            by_key = dict(chosen for index in range(4) if (chosen := links.choose(everywhere, others(index))))
+            for states, dice in cases:
+                throws[:] = dice
+                tried = [ReplicaKey("git", index) for index, (_, _, used) in enumerate(states) if used]
+                for index, (up, breaker, _) in enumerate(states):
+                    built.replicas[index].state = ReplicaState.UP if up else ReplicaState.DOWN
+                    by_key[ReplicaKey("git", index)].load = Load(0, breaker)
+
+                chosen = links.choose(backend_of(built), tried)
+
+                allowed = [index for index, (up, _, used) in enumerate(states) if up and not used]
+                admitting = [index for index in allowed if states[index][1] is not State.OPEN]
+                if chosen is None:
+                    assert not allowed
+                else:
+                    assert chosen[0].index in (admitting or allowed)
+                    assert chosen[1] is by_key[chosen[0]]
+            links.close()
+
+    asyncio.run(choose())
+
+
+def others(index: int) -> list[ReplicaKey]:
+    return [ReplicaKey("git", other) for other in range(4) if other != index]
