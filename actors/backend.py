@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from actors.bus.exchange import Exchange
+from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.listener import Listener
 from actors.core.breaker import Breaker
 from actors.core.load import Load
@@ -65,7 +65,13 @@ class Backend:
         self._told = asyncio.Event()
         self._beginning = asyncio.Lock()
         self._beats: asyncio.Task[None] | None = None
-        self._listener = Listener(secret, self, backend=settings.name)
+        self._listener = Listener(
+            secret,
+            self,
+            backend=settings.name,
+            # the limit on calls is the Backend's own, with its own words: the bus must not refuse first
+            exchange_settings=ExchangeSettings(max_running=settings.concurrency_limit + 1),
+        )
         self._supervisor = Supervisor(settings, connect, self._changed, clock=clock, dice=dice)
 
     def __repr__(self) -> str:

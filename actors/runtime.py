@@ -5,12 +5,16 @@ import os
 import random
 import secrets
 import tempfile
+import threading
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import ray
+import structlog
+from ray.exceptions import RayError
 
 from actors import logs
 from actors.backend import Backend
@@ -21,6 +25,8 @@ from actors.core.settings import BackendSettings, Naming
 from actors.metrics import Metrics
 from actors.refs import ActorGone, BackendRef, MetricsRef, RouterRef
 from actors.router import Router
+
+log = structlog.get_logger()
 
 NAMESPACE: Final = "only1mcp"
 """The Ray namespace of all our actors."""
@@ -39,6 +45,8 @@ ACTOR_OPTIONS: Final[dict[str, Any]] = {
 }
 """Not detached: they belong to the command that started them, and go when it goes, however it goes."""
 
+BEGIN_PAUSE: Final = 0.5
+"""Seconds before an actor that could not begin tries again."""
 
 OBJECT_STORE_BYTES: Final = 128 * 1024 * 1024
 """Nothing of ours is an object of Ray's; its smallest store starts fastest."""
@@ -91,7 +99,7 @@ class MetricsActor(Metrics):
 
 
 class BackendActor(Backend):
-    """A Backend in a process of its own. Its first life is told to begin; the next, if it dies, begins by itself."""
+    """A Backend in a process of its own. It begins by itself: after a restart nobody else would tell it to."""
 
     def __init__(self, settings: BackendSettings, key: ReplicaKey, secret: bytes, log_format: str, *, spread: bool):
         self._key = key  # first of all: Ray asks an actor whose construction fails for its name, too
@@ -108,9 +116,22 @@ class BackendActor(Backend):
             connect=connect,
             dice=random.SystemRandom().random,
         )
-        if context.was_current_actor_reconstructed:
-            # whoever started the first life has asked it to begin; nobody else would ask this one
-            context.current_actor.begin.remote()
+        threading.Thread(target=_begin, args=(f"Backend:{key}",), name="begin", daemon=True).start()
+
+
+def _begin(name: str) -> None:
+    """Tell the actor of this process to begin, as soon as Ray lets it be called.
+
+    From a thread, because Ray loses what the constructor of a restarted actor says to its own actor.
+    """
+    while True:
+        try:
+            _find(name).begin.remote().future().result()
+        except (RayError, ActorGone) as error:
+            log.warning("backend_not_begun", actor=name, reason=type(error).__name__)
+            time.sleep(BEGIN_PAUSE)
+        else:
+            return
 
 
 def start_metrics(log_format: str) -> MetricsRef:

@@ -141,7 +141,7 @@ class Supervisor:
         except TimeoutError:
             return f"not ready within {self._settings.start_timeout:g} s"
         except (OSError, UpstreamError) as error:
-            return lost.result() if lost.done() else str(error)
+            return lost.result() if lost.done() else str(error)  # the owner may hear more than a caller
         except Exception:  # a bug in one conversation must not end the supervision of the server
             log.exception("conversation_failed", backend=self._settings.name)
             return "the gateway failed while it spoke with it; see its log"

@@ -24,7 +24,7 @@ QUIET_RAY: Final[Mapping[str, str]] = {
     "RAY_DEDUP_LOGS": "0",  # two equal lines of two servers are two lines
     "RAY_COLOR_PREFIX": "0",
     "RAY_AUTH_MODE": "token",  # as it is anyway; unsaid, Ray warns of it at every start
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # unsaid, every worker warns that this will be so one day
 }
 
 
@@ -59,6 +59,15 @@ def ray_environment(folder: Path, drain_seconds: float) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port()),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(max(1, round(drain_seconds))),
     }
+
+
+def guest_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Variables for a command that joins a Ray, from what it finds in its environment and its user's home.
+
+    `ray start` wants a token as soon as it finds one; who joins shows it only if told to, and is refused without.
+    """
+    has_token = (home / ".ray" / "auth_token").is_file() or environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+    return {name: value for name, value in QUIET_RAY.items() if has_token or name != "RAY_AUTH_MODE"}
 
 
 def with_our_variables(variables: Mapping[str, str], environ: MutableMapping[str, str] = os.environ) -> None:

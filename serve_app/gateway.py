@@ -53,7 +53,10 @@ class Gateway:
         """
         server = self._settings.server
         # Ray ends an actor when nobody holds a reference to it any more
-        self._metrics = start_metrics(server.log_format)
+        try:
+            self._metrics = start_metrics(server.log_format)
+        except ValueError as error:  # its name is taken
+            raise StartFailed("there is another only1mcp on this Ray") from error
         self._router = start_router(self._settings.backends, server.naming, server.log_format)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._open_door())
@@ -100,6 +103,8 @@ class Gateway:
         # what it has to say at `info` is for those who type commands of Serve's own
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         with self._progress.step("starting Ray Serve"):
+            if _serve_is_running() and set(serve.status().applications) == {APPLICATION}:
+                serve.shutdown()  # a gateway that was killed has left it, perhaps on another port
             self._owns_serve = not _serve_is_running()
             options = {"host": server.host, "port": server.port}
             serve.start(http_options=options, proxy_location="EveryNode", logging_config=QUIET)

@@ -1,8 +1,10 @@
 """Starts HAProxy in place of itself, so that it ends with the process that asked for it.
 
-Ray Serve starts HAProxy as a child and leaves it behind, with its port, when Serve is killed; and it opens HAProxy's
-statistics and metrics to every interface. This program is given to Serve as the HAProxy binary: it ties the process
-to its parent's life, binds every port but the door itself to loopback, and becomes HAProxy.
+Ray Serve starts HAProxy as a child and leaves it behind, with its port, when Serve is killed; it opens HAProxy's
+statistics and metrics to every interface; and it turns on kernel splicing, under which HAProxy 2.8 does not notice
+that a client has left whose request's head and body came in two packets, so that a cancelled call would run on.
+This program is given to Serve as the HAProxy binary: it ties the process to its parent's life, binds every port but
+the door itself to loopback, turns splicing off, and becomes HAProxy.
 """
 
 import ctypes
@@ -19,6 +21,7 @@ DOOR = "frontend http_frontend"
 """The section of the port that is meant for clients; it is open to every interface if the user wants that."""
 
 _SECTION = re.compile(r"[a-z-]+\b.*")
+_SPLICING = re.compile(r"^[ \t]*option splice-\w+[ \t]*\n", re.MULTILINE)
 _OPEN_BIND = re.compile(r"^(\s*bind\s+)\*?:(\d+)\b")
 
 
@@ -33,6 +36,11 @@ def close_to_others(configuration: str) -> str:
     return "".join(lines)
 
 
+def without_splicing(configuration: str) -> str:
+    """The configuration without the options for splicing; every other line stays."""
+    return _SPLICING.sub("", configuration)
+
+
 def main() -> None:
     """`haproxy_keeper.py PARENT BINARY ARGUMENT…`: never returns. `PARENT` is the process that asked for HAProxy."""
     parent, binary, *arguments = sys.argv[1:]
@@ -42,7 +50,7 @@ def main() -> None:
     for flag, value in itertools.pairwise(arguments):
         if flag == "-f":
             path = Path(value)
-            path.write_text(close_to_others(path.read_text()))
+            path.write_text(without_splicing(close_to_others(path.read_text())))
     os.execv(binary, [binary, *arguments])  # noqa: S606 - becoming HAProxy is what this program is for
 
 

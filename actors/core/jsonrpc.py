@@ -132,6 +132,11 @@ def text(data: bytes | msgspec.Raw | None) -> str | None:
         return None
 
 
+def is_absent(data: bytes | msgspec.Raw | None) -> bool:
+    """Whether a raw member is not there, or null."""
+    return data is None or bytes(data) == b"null"
+
+
 def is_object(data: bytes | msgspec.Raw) -> bool:
     """Whether a raw member is a JSON object."""
     return bytes(data).startswith(b"{")

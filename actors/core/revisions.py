@@ -16,9 +16,6 @@ MODERN_REVISIONS: Final = ("2026-07-28",)
 LATEST_HANDSHAKE: Final = HANDSHAKE_REVISIONS[-1]
 LATEST_MODERN: Final = MODERN_REVISIONS[-1]
 
-ASSUMED_REVISION: Final = "2025-03-26"
-"""What a legacy HTTP request without a version header speaks (2025-11-25, basic/transports)."""
-
 
 class Era(StrEnum):
     """How a peer opens a conversation."""

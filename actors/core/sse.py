@@ -86,7 +86,7 @@ class SseDecoder:
 
     def _keep(self, rest: bytes) -> None:
         self._line += rest
-        if self._size + len(self._line) > self._limit:
+        if rest and self._size + len(self._line) > self._limit:
             raise SseError(f"an event is over {self._limit} bytes")
 
     def _read(self, lines: list[bytes]) -> list[SseEvent]:

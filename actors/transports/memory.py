@@ -33,8 +33,8 @@ class MemoryTransport:
     """Keeps the contract of `Transport` without a server.
 
     `server` is called with everything sent, in order, and gives the messages to send back; they arrive in the next
-    tick of the event loop. `deliver`, `fail`, `forget` and `lose` play the server's part by hand, at once; `refuses` is why
-    `connect` fails.
+    tick of the event loop. `deliver`, `fail`, `forget` and `lose` play the server's part by hand, at once; `refuses` is
+    why `connect` fails.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class Transport(Protocol):
     unsolicited: Callable[[Message], None]
     """Called with every message that belongs to no open request: notifications, and the server's own requests."""
     closed: Callable[[str], None]
-    """Called once, with a reason for people, when the connection is lost without `close`; open requests failed first."""
+    """Called once, with a reason for people, when the connection is lost without `close`; open requests fail first."""
 
     forgotten: Callable[[], None]
     """Called when the server says that it does not know our session any more; the request it refused has not run,

@@ -17,6 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from serve_app.cli.run import run
 
             return run(Wish(chosen.config, chosen.host, chosen.port, chosen.address))
+        case "environment":
+            from serve_app.cli.environment import environment
+
+            return environment(sys.stdout)
         case "validate":
             from serve_app.cli.validate import validate
 
@@ -44,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--address", metavar="RAY", help="join this Ray cluster instead of starting a local one")
     validate = commands.add_parser("validate", help="check a configuration and say what it amounts to")
     validate.add_argument("file", type=Path, metavar="FILE")
+    commands.add_parser("environment", help="print the environment for the Ray of a cluster's node, before it starts")
     commands.add_parser("key", help="make an API key and print its hash")
     return parser
 

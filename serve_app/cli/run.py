@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -42,7 +43,7 @@ def run(wish: Wish) -> int:
 
 def _run_on_ray(settings: Settings, address: str | None, progress: Progress) -> int:
     # Ray and Serve read their environment when they are imported, and importing them takes a second
-    from serve_app.environment import haproxy_available, ray_environment, with_our_variables
+    from serve_app.environment import guest_environment, haproxy_available, ray_environment, with_our_variables
     from serve_app.run_folder import run_folder
 
     with run_folder() as folder:
@@ -50,6 +51,8 @@ def _run_on_ray(settings: Settings, address: str | None, progress: Progress) -> 
             with_our_variables(ray_environment(folder, settings.server.drain_seconds))
             if not haproxy_available():
                 progress.line("no HAProxy for this machine: Serve's own proxy is used, which is slower")
+        else:
+            with_our_variables(guest_environment(os.environ, Path.home()))
         from actors.runtime import join_ray, start_ray
 
         try:

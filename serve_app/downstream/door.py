@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from actors.core import jsonrpc
 from actors.core.headers import check_params
 from actors.core.listing import LIST_METHODS
@@ -100,7 +102,7 @@ class Door:
 
     async def answer_list(self, visit: Visit, request: Request) -> None:
         """Answer one of `LIST_METHODS` from the catalogue: everything, on one page, so that no cursor is valid."""
-        if jsonrpc.value(request.params.get("cursor")) is not None:
+        if not jsonrpc.is_absent(request.params.get("cursor")):
             await self.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor"))
         elif not await self.is_absent(visit, request):
             await self.answer(visit, request, visit.offer.list_result(LIST_METHODS[request.method], request.era))
@@ -127,4 +129,8 @@ def _header_mismatch(visit: Visit, request: Request) -> str | None:
     annotated = visit.offer.annotated_params(name or "")
     if not annotated:
         return None
-    return check_params(annotated, jsonrpc.value(request.params.get("arguments")) or {}, visit.headers)
+    try:
+        arguments = jsonrpc.value(request.params.get("arguments"))
+    except msgspec.DecodeError:
+        return "the arguments cannot be read"
+    return check_params(annotated, arguments if isinstance(arguments, dict) else {}, visit.headers)

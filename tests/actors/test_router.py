@@ -309,6 +309,18 @@ async def test_a_replica_that_gives_no_sign_of_life_is_down_until_it_reports_aga
     assert back.up
 
 
+async def test_a_replica_that_is_down_keeps_its_own_reason_however_silent_it_is():
+    world = World("git")
+    await world.router.report(status(state=DOWN, detail="no such command"))
+    await world.next_view()
+
+    world.clock.advance(10 * LOST_SECONDS)
+    world.router.look_round()
+
+    assert await world.nothing_new()
+    assert world.view.backends["git"].detail == "no such command"
+
+
 async def test_beats_keep_a_replica_alive():
     world = World("git")
     await world.router.report(status())

@@ -1,5 +1,7 @@
 """A running call ends once, whatever happens in which order, and tells the breaker the truth about the server."""
 
+import gc
+import weakref
 from itertools import count
 
 import pytest
@@ -144,6 +146,19 @@ async def test_a_finished_call_can_neither_be_cancelled_nor_time_out():
 
     assert stage.upstream.cancelled == [(2, "timeout")]
     assert other not in stage.running
+
+
+async def test_a_finished_call_is_let_go_of_long_before_its_limit():
+    stage = Stage()
+    call, exchange = stage.start(limit=3600.0)
+    finished = weakref.ref(exchange)
+    call.finished(ANSWER)
+
+    stage.outlet, stage.upstream = KeepingOutlet(), HandUpstream()
+    del call, exchange
+    gc.collect()
+
+    assert finished() is None
 
 
 @UNHURRIED

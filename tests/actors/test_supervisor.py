@@ -9,6 +9,7 @@ import pytest
 
 from actors.core import jsonrpc
 from actors.core.membership import ReplicaState
+from actors.core.outcome import FailureKind
 from actors.core.revisions import Era
 from actors.core.settings import BackendSettings, StdioEndpoint
 from actors.supervisor import CRASH_LOOP_EXITS, CRASH_LOOP_PAUSE, QUIET_SECONDS, Supervisor
@@ -201,17 +202,24 @@ async def test_a_server_that_is_not_ready_in_time_is_ended():
         assert world.transports[0].closes == 1
 
 
-async def test_a_server_that_goes_while_its_lists_are_read_is_down_with_its_own_reason():
+async def test_a_server_that_goes_while_its_lists_are_read_is_down_with_its_last_words():
     server = handshake_server()
     world = World(server)
-    server.answers["tools/list"] = lambda _: world.lose_soon("exit code 3")
 
+    def die(_: Any) -> None:
+        def dying() -> None:
+            world.transports[0].fail(server.ids_of("tools/list")[0], FailureKind.DISCONNECTED, "exit code 3")
+            world.transports[0].closed("exit code 3: no licence found")
+
+        asyncio.get_running_loop().call_soon(dying)
+
+    server.answers["tools/list"] = die
     world.supervisor.begin()
     await until(lambda: bool(world.sleep.asleep))
     await world.supervisor.stop()
 
     assert world.states == [DOWN, DOWN]
-    assert world.details == ["exit code 3", "stopped"]
+    assert world.details == ["exit code 3: no licence found", "stopped"]
 
 
 async def test_a_server_that_dies_of_the_modern_question_is_up_and_its_first_life_is_closed():
@@ -226,6 +234,14 @@ async def test_a_server_that_dies_of_the_modern_question_is_up_and_its_first_lif
     assert world.supervisor.state is UP
     assert [transport.closes for transport in world.transports] == [1, 0]
     await world.supervisor.stop()
+
+
+async def test_what_an_adapter_keeps_going_ends_with_the_server():
+    server = modern_server(capabilities=CHANGING)
+    async with supervised(server) as world:
+        await world.lose()
+
+        assert server.ids_of("subscriptions/listen")[0] in world.transports[0].dropped
 
 
 async def test_the_era_is_remembered_while_all_is_well():
@@ -331,7 +347,7 @@ async def test_lists_that_cannot_be_read_again_stay_and_are_tried_again():
         world.sleep.wake()
         await until(lambda: server.methods.count("tools/list") == 2)
 
-        world.transports[0].fail(server.ids_of("tools/list")[-1], "timeout", "no answer")
+        world.transports[0].fail(server.ids_of("tools/list")[-1], FailureKind.TIMEOUT, "no answer")
         await until(lambda: world.sleep.asleep == [0.25])
         meanwhile = (world.supervisor.state, world.tools)
         server.answers["tools/list"] = lambda params: {"tools": [*answer(params)["tools"], tool("b")]}

@@ -93,7 +93,11 @@ def test_a_session_is_worth_nothing_to_another_principal(guarded: GatewayProcess
             "jsonrpc": "2.0",
             "id": 1,
             "method": "initialize",
-            "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+            "params": {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {},
+                "clientInfo": {"name": "t", "version": "1"},
+            },
         },
         headers={"X-API-Key": KEY, "Accept": "application/json, text/event-stream"},
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
@@ -77,10 +78,14 @@ async def test_calls_in_flight_when_a_server_dies_each_get_the_error(running: Ga
 async def test_a_backend_that_exits_at_start_is_named_with_its_last_words(running: GatewayProcess) -> None:
     async with Client(running.url) as client:
         listed = {tool.name.partition("__")[0] for tool in (await client.list_tools()).tools}
-    with pytest.raises(Exception, match="'dead' is not available.*no licence found"):
-        async with Client(running.server_url("dead"), mode="legacy"):
-            pass
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    async with httpx.AsyncClient() as client:
+        question = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+        answer = (await client.post(running.server_url("dead"), json=question)).json()
 
+    assert "'dead' is not available" in answer["error"]["message"]
+    assert "no licence found" in answer["error"]["message"]
+    assert answer["error"]["data"]["backend"] == "dead"
     assert "dead" not in listed
     assert "demo" in listed
 

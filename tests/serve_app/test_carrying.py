@@ -78,10 +78,10 @@ async def test_progress_turns_the_answer_into_a_stream_and_bears_the_clients_own
 async def test_progress_that_nobody_asked_for_or_that_is_no_object_is_dropped() -> None:
     replica = Replica(behave=keep)
     async with doorway(replica) as gateway:
-        for meta in (modern_meta(), modern_meta(progressToken=1)):
+        for meta, params in ((modern_meta(), b'{"progress":1}'), (modern_meta(progressToken=1), b"[1]")):
             conversation = ModernClient(gateway).start("tools/call", ECHO, meta=meta)
             exchange = await started(replica, conversation)
-            assert exchange.emit(EventKind.PROGRESS, b"[1]")
+            assert exchange.emit(EventKind.PROGRESS, params)
             assert exchange.emit(EventKind.CHANGED, b"{}")
             answer(exchange, complete({"done": True}))
             answered = await conversation.answered()

@@ -1,6 +1,7 @@
 """HAProxy closed to others, and gone with its parent."""
 
 import os
+import signal
 import string
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app import haproxy_keeper
-from serve_app.haproxy_keeper import DOOR, close_to_others
+from serve_app.haproxy_keeper import DOOR, close_to_others, without_splicing
 from tests.support.processes import eventually, wait_gone
 
 SERVES_OWN = """\
@@ -107,4 +108,15 @@ child.wait()
 
         parent.kill()
 
-    assert await wait_gone([child], 10) == []
+    left = await wait_gone([child], 10)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+
+
+def test_splicing_is_off_and_nothing_else_is_touched() -> None:
+    others = ("defaults\n    option abortonclose\n", "    # option splice-auto\n")
+
+    mended = without_splicing(f"{others[0]}    option splice-request\n    option splice-response\n{others[1]}")
+
+    assert mended == "".join(others)
