@@ -15,9 +15,6 @@ def test_the_revisions_are_those_of_the_official_sdk():
     assert revisions.LATEST_MODERN == official.LATEST_MODERN_VERSION
 
 
-def test_what_is_assumed_without_a_header_is_a_handshake_revision():
-
-
 def test_the_gateway_says_the_version_it_is_published_under():
     project = tomllib.loads((Path(actors.__file__).parent.parent / "pyproject.toml").read_text())
 
