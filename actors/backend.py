@@ -115,7 +115,7 @@ class Backend:
 
     def load(self) -> Load:
         """What rides on every outcome."""
-        return Load(len(self._calls), self._breaker.state)
+        return Load(len(self._calls), self._breaker.state, self._breaker.retry_after(self._clock()) or 0.0)
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new calls, let the running ones finish for a while, then end the server."""

@@ -12,6 +12,7 @@ from actors.core.backoff import Backoff
 from actors.core.balancing.candidate import Candidate
 from actors.core.balancing.p2c import PowerOfTwoChoices
 from actors.core.breaker import State
+from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.view import BackendView, View
 
@@ -73,10 +74,11 @@ class Links:
     def choose(self, backend: BackendView, tried: Sequence[ReplicaKey] = ()) -> tuple[ReplicaKey, CallerLink] | None:
         """An open link to a replica that takes calls, by load; nothing if there is none.
 
-        Replicas whose breaker is open are left out as long as there are others.
+        Replicas whose breaker is open are left out as long as there are others, until it would admit a probe: without
+        a call nothing would ever be heard of them again.
         """
         candidates = [(key, link) for key, link in self._open_links(backend) if key not in tried]
-        admitting = [each for each in candidates if each[1].load.breaker is not State.OPEN]
+        admitting = [each for each in candidates if not self._is_refusing(*each)]
         subset = admitting or candidates
         if len(subset) <= 1:
             return subset[0] if subset else None
@@ -103,6 +105,15 @@ class Links:
         for line in self._lines.values():
             line.close()
         self._lines.clear()
+
+    def _is_refusing(self, key: ReplicaKey, link: CallerLink) -> bool:
+        load = link.load
+        if load.breaker is not State.OPEN:
+            return False
+        line = self._lines[key]
+        if line.heard is not load:  # the time left is relative, and counts from when it was heard
+            line.heard, line.refuses_until = load, self._clock() + load.retry_after
+        return self._clock() < line.refuses_until
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         try:
@@ -163,6 +174,9 @@ class _Line:
         self.link: CallerLink | None = None
         self.lost = asyncio.Event()
         self.life: asyncio.Task[None] | None = None
+        self.heard: Load | None = None
+        """The last word of an open breaker."""
+        self.refuses_until = 0.0
 
     def mark_lost(self, _reason: str) -> None:
         self.link = None

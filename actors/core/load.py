@@ -10,3 +10,5 @@ class Load(msgspec.Struct, frozen=True, array_like=True):
 
     in_flight: int = 0
     breaker: State = State.CLOSED
+    retry_after: float = 0.0
+    """Seconds until an open breaker admits a probe."""

@@ -168,7 +168,8 @@ class StdioTransport:
         for line in self._lines.feed(data):
             self._on_line(line)
 
-    def _on_line(self, line: Line) -> None:
+    def _on_line(self, line: Line, *, whole: bool = True) -> None:
+        """Take a line; one that the end of the server cut off fails no call, because the end itself does."""
         if isinstance(line, Overlong):
             self._fail_answered(line, FailureKind.TOO_LARGE, f"it has more than {self._max_message_bytes} bytes")
             self._ignore(line.head, "overlong")
@@ -176,7 +177,8 @@ class StdioTransport:
         try:
             messages = _messages(line)
         except (msgspec.DecodeError, RecursionError):
-            self._fail_answered(Overlong(line, line), FailureKind.PROTOCOL, "its response is not valid JSON-RPC")
+            if whole:
+                self._fail_answered(Overlong(line, line), FailureKind.PROTOCOL, "its response is not valid JSON-RPC")
             self._ignore(line, "not JSON-RPC")
             return
         for message in messages:
@@ -195,7 +197,7 @@ class StdioTransport:
 
     def _on_ended(self, reason: str) -> None:
         for line in self._lines.finish():
-            self._on_line(line)
+            self._on_line(line, whole=False)
         self._stderr.finish()
         connected, self._refusal = self._refusal is None, reason
         # What a server prints may hold secrets: callers do not get it, the owner and the log do.

@@ -233,7 +233,7 @@ async def test_a_server_that_keeps_failing_is_left_alone_until_probes_have_succe
         probe = await world.call()
 
         assert [failure.kind for failure in failures] == [FailureKind.PROTOCOL] * 3
-        assert load == Load(0, State.OPEN)
+        assert load == Load(0, State.OPEN, retry_after=30.0)
         assert refused == Failure(FailureKind.BREAKER_OPEN, "git", retry_after=20.0)
         assert asked == 3
         assert isinstance(probe, Reply)

@@ -91,6 +91,14 @@ async def test_a_server_that_dies_in_mid_call_is_named_with_its_code_and_last_wo
     await transport.close()
 
 
+async def test_half_a_response_is_the_end_of_the_server_and_not_a_wrong_answer():
+    transport = stdio_to("half_word")
+    await transport.connect()
+
+    assert await open_request(transport, 1).failure() == (FailureKind.DISCONNECTED, "exited with code 0")
+    await transport.close()
+
+
 async def test_a_response_without_its_newline_counts_when_the_server_has_left():
     transport = stdio_to("last_word")
     await transport.connect()

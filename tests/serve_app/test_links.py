@@ -235,6 +235,27 @@ async def test_nobody_waits_for_a_backend_that_is_said_to_be_down() -> None:
         links.close()
 
 
+async def test_a_replica_whose_breaker_was_open_gets_a_probe_when_its_time_has_come() -> None:
+    async with house(Replica(index=0), Replica(index=1)) as built:
+        dialler, clock = Dialler(), HandClock()
+        links = Links("here", dialler, lambda: 0.0, clock)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 2)
+        broken, link = links.choose(backend_of(built), [ReplicaKey("git", 1)]) or (None, None)
+        assert link is not None
+        link.load = Load(0, State.OPEN, retry_after=30.0)
+
+        before = {links.choose(backend_of(built))[0] for _ in range(5)}  # type: ignore[index]
+        clock.advance(31.0)
+        after = {links.choose(backend_of(built))[0] for _ in range(5)}  # type: ignore[index]
+        link.load = Load(0, State.OPEN, retry_after=30.0)
+        again = {links.choose(backend_of(built))[0] for _ in range(5)}  # type: ignore[index]
+
+        assert before == again == {ReplicaKey("git", 1)}
+        assert after == {broken}
+        links.close()
+
+
 CASES = st.lists(
     st.tuples(
         st.lists(st.tuples(st.booleans(), st.sampled_from(State), st.booleans()), min_size=4, max_size=4),
@@ -264,7 +285,7 @@ def test_a_choice_is_up_untried_linked_and_admits_calls_if_any_does(
                 tried = [ReplicaKey("git", index) for index, (_, _, used) in enumerate(states) if used]
                 for index, (up, breaker, _) in enumerate(states):
                     built.replicas[index].state = ReplicaState.UP if up else ReplicaState.DOWN
-                    by_key[ReplicaKey("git", index)].load = Load(0, breaker)
+                    by_key[ReplicaKey("git", index)].load = Load(0, breaker, retry_after=3600.0)
 
                 chosen = links.choose(backend_of(built), tried)
 
