@@ -22,6 +22,8 @@ from actors.connect import connect
 from actors.core.identity import VERSION
 from actors.core.membership import ReplicaKey
 from actors.core.settings import BackendSettings, Naming
+from actors.garbage import calm_collector
+from actors.leftovers import is_abandoned
 from actors.metrics import Metrics
 from actors.refs import ActorGone, BackendRef, MetricsRef, RouterRef
 from actors.router import Router
@@ -116,6 +118,7 @@ class BackendActor(Backend):
             connect=connect,
             dice=random.SystemRandom().random,
         )
+        calm_collector()
         threading.Thread(target=_begin, args=(f"Backend:{key}",), name="begin", daemon=True).start()
 
 
@@ -193,4 +196,7 @@ def _socket_address() -> str:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
         raise PermissionError(f"{folder} does not belong to this user alone")
-    return f"unix:{folder / secrets.token_hex(8)}.sock"
+    for socket in folder.iterdir():
+        if is_abandoned(socket, ""):
+            socket.unlink(missing_ok=True)
+    return f"unix:{folder}/{os.getpid()}-{secrets.token_hex(8)}.sock"

@@ -14,6 +14,7 @@ from actors import logs
 from actors.bus.dialer import CallerLink, dial
 from actors.core.principal import Verdict
 from actors.core.settings import AuthSettings, ServerSettings, Settings
+from actors.garbage import calm_collector
 from actors.runtime import find_metrics, find_router
 from serve_app.auth import Auth
 from serve_app.authentication import Authentication
@@ -100,6 +101,7 @@ class IngressDeployment:
         self._replica = IngressReplica(
             server, secret, auth, node=context.get_node_id(), source=context.get_actor_id() or ""
         )
+        calm_collector()
 
     def __serve_build_asgi_app__(self) -> IngressReplica:
         """What Serve runs."""
