@@ -1,13 +1,13 @@
 """Which backend a request is for, and what it is called there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from actors.core import jsonrpc
-from actors.core.catalogue import Catalogue
+from actors.core.catalogue import Catalogue, Entry
 from actors.core.headers import NAME_KEYS
 from actors.core.jsonrpc import Object
 from actors.core.naming import Owned
@@ -63,18 +63,18 @@ def _text(params: Object, key: str) -> str:
 
 
 def _tool(params: Object, catalogue: Catalogue, _era: Era) -> Route | Rejection:
-    name = _text(params, "name")
-    entry = catalogue.tools.get(name)
-    if entry is None:
-        return Rejection(jsonrpc.INVALID_PARAMS, f"Unknown tool: {name[:128]}")
-    return _renamed(params, "name", Owned(entry.backend, entry.upstream), name)
+    return _named(params, catalogue.tools, "tool")
 
 
 def _prompt(params: Object, catalogue: Catalogue, _era: Era) -> Route | Rejection:
+    return _named(params, catalogue.prompts, "prompt")
+
+
+def _named(params: Object, entries: Mapping[str, Entry], noun: str) -> Route | Rejection:
     name = _text(params, "name")
-    entry = catalogue.prompts.get(name)
+    entry = entries.get(name)
     if entry is None:
-        return Rejection(jsonrpc.INVALID_PARAMS, f"Unknown prompt: {name[:128]}")
+        return Rejection(jsonrpc.INVALID_PARAMS, f"Unknown {noun}: {name[:128]}")
     return _renamed(params, "name", Owned(entry.backend, entry.upstream), name)
 
 
