@@ -36,7 +36,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 
 def token(**claims: object) -> str:
     now = int(time.time())
-    return jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "exp": now + 60, **claims}, SECRET, "HS256")
+    return jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "exp": now + 3600, **claims}, SECRET, "HS256")
 
 
 def ask(guarded: GatewayProcess, **headers: str) -> httpx.Response:
