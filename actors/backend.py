@@ -180,7 +180,7 @@ class Backend:
             changed = self._told.is_set()
             self._told.clear()
             try:
-                if changed or not await self._router.beat(self._key, self._epoch, self._sequence):
+                if changed or not await self._router.beat(self._key, self._epoch, self._sequence, self.load()):
                     await self._router.report(self.status())
             except ActorGone:
                 # the Router restarts by itself, and asks for what it does not know at the next beat

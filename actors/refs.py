@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ray.exceptions import RayError
 
+from actors.core.load import Load
 from actors.core.membership import ReplicaKey, Status
 from actors.core.tally import BackendFacts, Report
 from actors.core.view import View
@@ -50,13 +51,13 @@ class RouterRef:
         """
         await _ask(self._handle.report, status)
 
-    async def beat(self, key: ReplicaKey, epoch: str, sequence: int) -> bool:
+    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
         """See `Router.beat`.
 
         Raises:
             ActorGone: it has not heard.
         """
-        return bool(await _ask(self._handle.beat, key, epoch, sequence))
+        return bool(await _ask(self._handle.beat, key, epoch, sequence, load))
 
     async def watch(self, generation: str, version: int) -> View:
         """See `Router.watch`.

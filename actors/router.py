@@ -14,6 +14,7 @@ import structlog
 
 from actors.core.catalogue import aggregate
 from actors.core.listing import Facts, Listing
+from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.settings import BackendSettings, Naming
 from actors.core.tally import BackendFacts
@@ -57,6 +58,7 @@ class Router:
         self._heard_at: dict[ReplicaKey, float] = {}
         self._former: dict[ReplicaKey, str] = {}
         """The epoch of each replica's life before this one."""
+        self._loads: dict[ReplicaKey, Load] = {}
         self._restarts: dict[ReplicaKey, int] = {}
         self._listings: dict[str, Listing] = {}
         self._facts: dict[str, Facts] = {}
@@ -76,6 +78,7 @@ class Router:
         if not self._is_replica(status.key) or (known is not None and self._is_old(status, known)):
             return
         if known is not None and known.epoch != status.epoch:
+            self._loads.pop(status.key, None)
             self._restarts[status.key] = self._restarts.get(status.key, 0) + known.restarts + 1
             self._former[status.key] = known.epoch
         self._heard_at[status.key] = self._clock()
@@ -88,13 +91,14 @@ class Router:
             self._facts[backend] = status.facts
         self._publish_soon()
 
-    async def beat(self, key: ReplicaKey, epoch: str, sequence: int) -> bool:
-        """A Backend lives. False asks it to report in full, because what it said last is not known here."""
+    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
+        """A Backend lives, and is so loaded. False asks it to report in full: what it said last is not known here."""
         self._keep_time()
         known = self._statuses.get(key)
         if known is None or known.epoch != epoch or known.sequence != sequence:
             return False
         self._heard_at[key] = self._clock()
+        self._loads[key] = load
         return True
 
     async def watch(self, generation: str, version: int) -> View:
@@ -173,6 +177,7 @@ class Router:
             if status.state is not ReplicaState.DOWN and now - heard_at > LOST_SECONDS:
                 log.warning("replica_lost", replica=str(key), silent_seconds=round(now - heard_at))
                 self._statuses[key] = _lost(status)
+                self._loads.pop(key, None)
                 self._publish_soon()
         if self._view.version == 0 and self._statuses and now - self._started_at >= GATHER_SECONDS:
             self._publish_soon()
@@ -187,8 +192,11 @@ class Router:
                     up=status.state is ReplicaState.UP,
                     restarts=self._restarts.get(key, 0) + status.restarts,
                     tools=len(self._listings.get(key.backend, Listing()).tools),
+                    breaker=load.breaker,
+                    in_flight=load.in_flight,
                 )
                 for key, status in self._statuses.items()
+                for load in (self._loads.get(key, Load()),)
             ]
         )
 

@@ -458,7 +458,7 @@ async def test_the_router_is_told_of_every_change_in_order_and_of_life_in_betwee
         beat = world.router.beats[0]
     assert states[-3:] == [(ReplicaState.UP, ""), (ReplicaState.DOWN, "exit code 3"), (ReplicaState.UP, "")]
     assert sequences == sorted(set(sequences))
-    assert beat == (KEY, "e1", sequences[-3])
+    assert beat == (KEY, "e1", sequences[-3], Load())
 
 
 async def test_a_router_that_does_not_know_it_is_told_everything_again():

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.core.breaker import State
 from actors.core.listing import Facts, Item, Listing
+from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.revisions import LATEST_HANDSHAKE, Era
 from actors.core.settings import BackendSettings, Naming, StdioEndpoint
@@ -283,7 +285,7 @@ async def test_a_beat_is_known_only_with_the_life_and_the_number_last_reported()
     key = ReplicaKey("git", 0)
 
     answers = [
-        await world.router.beat(*beat)
+        await world.router.beat(*beat, Load())
         for beat in [(key, "e1", 3), (key, "e1", 4), (key, "e2", 3), (ReplicaKey("web", 0), "e1", 3)]
     ]
 
@@ -298,7 +300,7 @@ async def test_a_replica_that_gives_no_sign_of_life_is_down_until_it_reports_aga
     world.clock.advance(LOST_SECONDS + 0.1)
     world.router.look_round()
     lost = (await world.next_view()).backends["git"]
-    known = await world.router.beat(ReplicaKey("git", 0), "e1", 3)
+    known = await world.router.beat(ReplicaKey("git", 0), "e1", 3, Load())
     await world.router.report(status(sequence=3, listing=listing("a")))
     back = (await world.next_view()).backends["git"]
 
@@ -328,13 +330,29 @@ async def test_beats_keep_a_replica_alive():
 
     for _ in range(10):
         world.clock.advance(LOST_SECONDS - 1)
-        await world.router.beat(ReplicaKey("git", 0), "e1", 1)
+        await world.router.beat(ReplicaKey("git", 0), "e1", 1, Load())
         world.router.look_round()
 
     assert await world.nothing_new()
 
 
 # --- what Metrics is told ---
+
+
+async def test_metrics_is_told_the_breaker_and_the_calls_of_the_last_beat_of_this_life_only():
+    world = World("git")
+    key = ReplicaKey("git", 0)
+    await world.router.report(status(sequence=1))
+    await world.router.beat(key, "e1", 1, Load(7, State.OPEN))
+    world.router.look_round()
+    told = world.metrics.observed[-1][0]
+
+    await world.router.report(status(epoch="e2", sequence=1))
+    world.router.look_round()
+    (restarted,) = world.metrics.observed[-1]
+
+    assert (told.in_flight, told.breaker) == (7, State.OPEN)
+    assert (restarted.in_flight, restarted.breaker) == (0, State.CLOSED)
 
 
 async def test_restarts_are_counted_over_the_lives_of_the_actor():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from actors.core.load import Load
 from actors.core.membership import ReplicaKey, Status
 from actors.core.tally import BackendFacts
 from actors.refs import ActorGone
@@ -12,7 +13,7 @@ class RecordingRouter:
 
     def __init__(self) -> None:
         self.statuses: list[Status] = []
-        self.beats: list[tuple[ReplicaKey, str, int]] = []
+        self.beats: list[tuple[ReplicaKey, str, int, Load]] = []
         self.knows = True
         """Whether it knows what a Backend said last."""
         self.gone = False
@@ -22,10 +23,10 @@ class RecordingRouter:
             raise ActorGone("RayActorError")
         self.statuses.append(status)
 
-    async def beat(self, key: ReplicaKey, epoch: str, sequence: int) -> bool:
+    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
         if self.gone:
             raise ActorGone("RayActorError")
-        self.beats.append((key, epoch, sequence))
+        self.beats.append((key, epoch, sequence, load))
         return self.knows
 
 
