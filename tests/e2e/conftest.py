@@ -48,6 +48,7 @@ def running(
         "modern": {"url": fixtures["modern"].url, "headers": {"X-Api-Token": "upstream-secret"}},
         "stdio": module("tests.support.fixture_server", "--stdio"),
         "chaos": {**chaos(), "timeout": 3},
+        "fragile": {**chaos(), "timeout": 1, "breaker": {"failure_threshold": 1, "open_seconds": 600}},
         "noisy": chaos("--garbage", "8", "--chatty", "--duplicate"),
         "dead": chaos("--exit", "3", "--message", "no licence found"),
         "pair": {**module("tests.support.echo_server"), "replicas": 2},
