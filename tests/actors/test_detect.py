@@ -13,6 +13,7 @@ from actors.transports.transport import Transport
 from actors.upstream.asking import UpstreamError
 from actors.upstream.detect import open_upstream
 from actors.upstream.upstream import Upstream
+from tests.support.processes import eventually
 from tests.support.recorder import LIMIT
 from tests.support.upstreams import SILENCE, TableServer, always, handshake_server, modern_server, refuse, ticks
 
@@ -111,9 +112,7 @@ async def test_a_modern_server_that_is_slow_to_start_is_still_modern():
     server.answers["initialize"] = SILENCE
     starts = Starts(server)
     opening = asyncio.ensure_future(starts.open(probe_seconds=0.01))
-    async with asyncio.timeout(LIMIT):
-        while "initialize" not in server.methods:  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+    await eventually(lambda: "initialize" in server.methods)
 
     starts.transports[0].deliver(jsonrpc.result_response(b"1", jsonrpc.encode(discovered)))
 
@@ -126,9 +125,7 @@ async def test_a_slow_modern_server_that_refuses_the_handshake_is_waited_for():
     server.answers["server/discover"] = SILENCE
     starts = Starts(server)
     opening = asyncio.ensure_future(starts.open(probe_seconds=0.01))
-    async with asyncio.timeout(LIMIT):
-        while "initialize" not in server.methods:  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+    await eventually(lambda: "initialize" in server.methods)
     await ticks()
 
     starts.transports[0].deliver(jsonrpc.result_response(b"1", jsonrpc.encode(discovered)))
