@@ -11,6 +11,7 @@ from actors.bus.dialer import CallerLink
 from actors.core.backoff import Backoff
 from actors.core.balancing.candidate import Candidate
 from actors.core.balancing.p2c import PowerOfTwoChoices
+from actors.core.balancing.rendezvous import rendezvous
 from actors.core.breaker import State
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
@@ -71,17 +72,22 @@ class Links:
                 line = self._lines[key] = _Line(key.backend, address, replica.epoch)
                 line.life = asyncio.get_running_loop().create_task(self._keep_open(line))
 
-    def choose(self, backend: BackendView, tried: Sequence[ReplicaKey] = ()) -> tuple[ReplicaKey, CallerLink] | None:
-        """An open link to a replica that takes calls, by load; nothing if there is none.
+    def choose(
+        self, backend: BackendView, tried: Sequence[ReplicaKey] = (), *, affinity: bytes | None = None
+    ) -> tuple[ReplicaKey, CallerLink] | None:
+        """An open link to a replica that takes calls; nothing if there is none.
 
-        Replicas whose breaker is open are left out as long as there are others, until it would admit a probe: without
-        a call nothing would ever be heard of them again.
+        It is chosen by load; or, for calls of equal `affinity`, at every ingress the same as long as the same links are
+        open. Replicas whose breaker is open are left out as long as there are others, until it would admit a probe:
+        without a call nothing would ever be heard of them again.
         """
         candidates = [(key, link) for key, link in self._open_links(backend) if key not in tried]
         admitting = [each for each in candidates if not self._is_refusing(*each)]
         subset = admitting or candidates
         if len(subset) <= 1:
             return subset[0] if subset else None
+        if affinity is not None:
+            return rendezvous(affinity, subset, lambda each: str(each[0]))
         return self._balancer.choose([Candidate(each, each[1].in_flight) for each in subset])
 
     async def wait_for_any(self, backend: BackendView) -> None:
@@ -89,10 +95,19 @@ class Links:
         if backend.up:
             await self._wait_until(lambda: any(self._open_links(backend)))
 
-    async def again(self, key: ReplicaKey) -> CallerLink | None:
-        """The link to a replica after it was lost; nothing if it does not come back soon."""
-        await self._wait_until(lambda: self._link(key) is not None)
-        return self._link(key)
+    def link_to(self, key: ReplicaKey, epoch: str) -> CallerLink | None:
+        """The open link to this life of a replica; nothing if it has another one by now, or there is no link."""
+        return self._link(key) if self.epoch(key) == epoch else None
+
+    def epoch(self, key: ReplicaKey) -> str | None:
+        """The life of a replica that the View knows, if it knows one."""
+        line = self._lines.get(key)
+        return line.epoch if line is not None else None
+
+    async def again(self, key: ReplicaKey, epoch: str) -> CallerLink | None:
+        """The link to this life of a replica, after it was lost or not opened yet; nothing if it does not come soon."""
+        await self._wait_until(lambda: self.link_to(key, epoch) is not None)
+        return self.link_to(key, epoch)
 
     def cancel_origin(self, origin: bytes) -> None:
         """Cancel whatever runs for a downstream request, wherever it runs."""

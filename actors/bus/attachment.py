@@ -29,7 +29,7 @@ class Attachment:
 
     def __init__(self, number: int, send: Callable[[Frame], bool], forget: Callable[[int], None]) -> None:
         self.last_seq = 0
-        """The number of the last event which `next` has returned, or the one attached after."""
+        """The highest number of the events which `next` has returned, or the one attached after."""
         self._number = number
         self._send = send
         self._forget = forget
@@ -55,7 +55,8 @@ class Attachment:
             finally:
                 self._waiter = None
         event = self._events.popleft()
-        self.last_seq = event.seq
+        if event.seq > self.last_seq:  # an ask that is sent again comes from before
+            self.last_seq = event.seq
         self._read += weight(event.data)
         if self._read >= GRANT_AT and self._end is None:
             self._outstanding -= self._read

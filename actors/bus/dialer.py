@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -120,6 +120,31 @@ class CallerLink:
         else:
             attachment.ended(LinkLost("the link was lost before"))
         return attachment
+
+    def resume(self, exchange_id: bytes, after: int, answers: Sequence[tuple[int, bytes]]) -> Attachment:
+        """Read a parked exchange as `attach` does, and hand in answers: the `seq` of each ask, and raw JSON.
+
+        The backend takes all of it or nothing: if one of the asks had its answer before, the outcome of the attachment
+        is `FailureKind.REPLAYED`, and whoever reads the exchange now goes on. Asks still open are sent again.
+        """
+        number, attachment = self._attachment()
+        attachment.last_seq = after
+        if self.closed:
+            attachment.ended(LinkLost("the link was lost before"))
+        elif not self.link.writable:
+            attachment.ended(Failure(FailureKind.BUSY, self._backend, "the link to it is full"))
+        elif not self.link.send(frames.Resume(number, exchange_id, after, tuple(answers))):
+            attachment.ended(Failure(FailureKind.UNSUPPORTED, self._backend, "the answers are larger than a frame"))
+        else:
+            self._attachments[number] = attachment
+        return attachment
+
+    def answer(self, exchange_id: bytes, ask: int, value: bytes) -> bool:
+        """Answer an ask of an exchange which somebody else may read, raw JSON; false if it cannot be sent.
+
+        The backend takes the first answer to an ask and ignores all others.
+        """
+        return self.link.send(frames.AnswerTo(exchange_id, ask, value))
 
     def cancel_origin(self, origin: bytes) -> None:
         """Tell the replica to cancel whatever runs for this downstream request, whoever opened it."""

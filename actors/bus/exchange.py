@@ -1,13 +1,15 @@
 """An exchange: the life of one call at its backend, from its opening to its outcome.
 
 It belongs to the backend, not to the link that opened it. Its events are numbered from 1 and kept for a while, so that
-another link can read on after any of them. One link reads it at a time; the latest to attach wins.
+another link can read on after any of them. One link reads it at a time; the latest to attach wins. An exchange whose
+questions wait for another request of the client is parked: nobody reads it until `resume` brings the answers.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from actors.bus.asks import Asks
 from actors.bus.frames import EventKind
 from actors.bus.reader import Kept, Outlet, Reader
 from actors.core.call import Call
@@ -71,12 +73,17 @@ class Exchange:
         self._unread_bytes = 0
         self._read: deque[Kept] = deque()
         self._read_bytes = 0
-        self._asks: dict[int, Kept] = {}
+        self._asks = Asks()
 
     @property
     def done(self) -> bool:
         """Whether it is finished."""
         return self.outcome is not None
+
+    @property
+    def open_asks(self) -> int:
+        """Questions without an answer."""
+        return len(self._asks)
 
     @property
     def size(self) -> int:
@@ -96,7 +103,7 @@ class Exchange:
         self._unread.append(event)
         self._unread_bytes += len(data)
         if kind is EventKind.ASK:
-            self._asks[event.seq] = event
+            self._asks.add(event)
         if self.reader is not None:
             self.reader.offer(event)
         return True
@@ -110,7 +117,8 @@ class Exchange:
             outcome = Failure(FailureKind.TOO_LARGE, self._backend, detail)
         self.outcome = outcome
         self.on_cancel = self.on_answer = None
-        self._asks.clear()
+        if self._asks:
+            self._asks.withdraw_all()
         self._ended(self)
         if self.reader is not None:
             self.reader.finish(outcome)
@@ -125,18 +133,43 @@ class Exchange:
 
     def answer(self, ask: int, value: bytes) -> None:
         """Hand the first answer to an ask to the backend; another, or one to no ask, is ignored."""
-        if self.on_answer is not None and self._asks.pop(ask, None) is not None:
+        if self.on_answer is not None and self._asks.answer(ask):
             self.on_answer(ask, value)
 
-    def attach(self, outlet: Outlet, number: int, after: int) -> Reader:
-        """Read from after event `after`, instead of whoever reads now."""
+    def withdraw(self, ask: int) -> None:
+        """The backend wants the answer to an ask no more: it is not sent (again), and its answer is ignored."""
+        event = self._asks.withdraw(ask)
+        if event is None:
+            return
+        if event in self._unread:
+            self._unread.remove(event)
+            self._unread_bytes -= len(event.data)
         if self.reader is not None:
-            self.reader.replace(Failure(FailureKind.DISCONNECTED, self._backend, "read by another link now"))
-        self._mark_seen(after)
-        pending = {event.seq: event for event in (*self._asks.values(), *self._read, *self._unread)}
-        missed = [pending[seq] for seq in sorted(pending) if seq > after]
-        self.reader = Reader(outlet, number, missed, self.outcome)
-        return self.reader
+            self.reader.withdraw(event)
+
+    def attach(self, outlet: Outlet, number: int, after: int) -> Reader:
+        """Read from after event `after`, instead of whoever reads now. Asks that had their answer are left out."""
+        return self._attach(outlet, number, after, again=False)
+
+    def resume(self, outlet: Outlet, number: int, after: int, answers: Sequence[tuple[int, bytes]]) -> None:
+        """Read on a parked exchange and hand in answers, in one step. Rungs, in order; the first which decides wins.
+
+        1. If an ask among them had its answer before, the resumption is a repetition: it gets `REPLAYED`, and nothing
+           else happens.
+        2. Asks which are still open are sent again, also those before `after`; then come the events after it.
+        3. The answers reach the backend. Those to asks which ended without one, with the exchange or before, do not.
+        """
+        taken = self._asks.redeem(ask for ask, _ in answers)
+        if taken is None:
+            outlet.end(number, Failure(FailureKind.REPLAYED, self._backend))
+            outlet.forget(number)
+            return
+        reader = self._attach(outlet, number, after, again=True)
+        for ask, value in answers:
+            if ask in taken and self.on_answer is not None:
+                taken.discard(ask)
+                self.on_answer(ask, value)
+        reader.pump()
 
     def detach(self) -> None:
         """Let nobody read; the exchange goes on."""
@@ -155,6 +188,18 @@ class Exchange:
         if self.reader is not None:
             self.reader.replace(Failure(FailureKind.DISCONNECTED, self._backend, "its answer was not read in time"))
             self.reader = None
+
+    def _attach(self, outlet: Outlet, number: int, after: int, *, again: bool) -> Reader:
+        if self.reader is not None:
+            self.reader.replace(Failure(FailureKind.SUPERSEDED, self._backend))
+        if self.last_seq == 0:  # as for nearly every call: it is read before anything happens
+            self.reader = Reader(outlet, number, (), self.outcome)
+            return self.reader
+        self._mark_seen(after)
+        told = [each for each in (*self._read, *self._unread) if each.seq > after and each.kind is not EventKind.ASK]
+        asked = [each for each in self._asks if again or each.seq > after]
+        self.reader = Reader(outlet, number, sorted(told + asked), self.outcome)
+        return self.reader
 
     def _has_room(self, kind: EventKind) -> bool:
         if kind is EventKind.ASK:

@@ -15,7 +15,7 @@ from actors.core.call import Call
 from actors.core.load import Load
 from actors.core.outcome import Failure, Reply
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 WINDOW: Final = 64
 """Credit of one attachment, in units of `weight`: what may be under way and unread. Part of the protocol version."""
 WEIGHT_SHIFT: Final = 14
@@ -32,7 +32,7 @@ class EventKind(StrEnum):
     PROGRESS = "progress"
     LOG = "log"
     ASK = "ask"
-    """The server asks the client something; answered by `Answer` with the event's `seq`."""
+    """The server asks the client something; answered by `Answer`, `AnswerTo` or `Resume` with the event's `seq`."""
     CHANGED = "changed"
     """A list or a resource changed."""
 
@@ -121,6 +121,24 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, tag=16, gc=False):
     seen: Number
 
 
+class Resume(msgspec.Struct, frozen=True, array_like=True, tag=17, gc=False):
+    """Caller to listener: as `Attach`, with answers to what was asked before; all of it, or nothing."""
+
+    number: Number
+    exchange_id: ExchangeId
+    after: Number
+    answers: tuple[tuple[Number, bytes], ...]
+    """The `seq` of each event that asked, and the answer; raw JSON."""
+
+
+class AnswerTo(msgspec.Struct, frozen=True, array_like=True, tag=18, gc=False):
+    """Caller to listener: as `Answer`, to an exchange which the caller need not read."""
+
+    exchange_id: ExchangeId
+    ask: Number
+    value: bytes
+
+
 class Event(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
     """Listener to caller: something happened in the exchange; `seq` counts from 1 over its whole life."""
 
@@ -153,6 +171,8 @@ Frame = (
     | Cancel
     | CancelOrigin
     | Grant
+    | Resume
+    | AnswerTo
     | Event
     | OutcomeFrame
 )

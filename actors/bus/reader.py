@@ -59,6 +59,11 @@ class Reader:
         self._outcome = outcome
         self.pump()
 
+    def withdraw(self, event: Kept) -> None:
+        """Do not send an event, unless it was sent."""
+        if event in self._pending:
+            self._pending.remove(event)
+
     def grant(self, seen: int) -> None:
         """The other end has read every event up to `seen`."""
         while self._unread and self._unread[0].seq <= seen:

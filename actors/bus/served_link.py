@@ -63,6 +63,8 @@ class ServedLink:
             frames.Cancel: self._cancel,
             frames.CancelOrigin: self._cancel_origin,
             frames.Grant: self._grant,
+            frames.Resume: self._resume,
+            frames.AnswerTo: self._answer_to,
         }
 
     @property
@@ -138,6 +140,16 @@ class ServedLink:
         else:
             self._read(frame.number, exchange, frame.after)
 
+    def _resume(self, frame: frames.Resume) -> None:
+        if frame.number in self._attached:
+            return
+        exchange = self._exchanges.find(frame.exchange_id)
+        if exchange is None:
+            self.end(frame.number, self._exchanges.lost())
+            return
+        self._attached[frame.number] = exchange  # first, because answers call the backend, and it may do anything
+        self._guard(exchange, exchange.resume, self, frame.number, frame.after, frame.answers)
+
     def _read(self, number: int, exchange: Exchange, after: int) -> None:
         reader = exchange.attach(self, number, after)
         self._attached[number] = exchange
@@ -153,6 +165,11 @@ class ServedLink:
 
     def _answer(self, frame: frames.Answer) -> None:
         exchange = self._attached.get(frame.number)
+        if exchange is not None:
+            self._guard(exchange, exchange.answer, frame.ask, frame.value)
+
+    def _answer_to(self, frame: frames.AnswerTo) -> None:
+        exchange = self._exchanges.find(frame.exchange_id)
         if exchange is not None:
             self._guard(exchange, exchange.answer, frame.ask, frame.value)
 

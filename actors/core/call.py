@@ -31,3 +31,11 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     log_level: str | None = None
     origin: bytes | None = None
     """Names the downstream request among all of them, so that a cancellation finds it from any ingress replica."""
+    interactive: bool = False
+    """The client answers questions while the call runs; else a modern server's questions are handed on to it."""
+    principal: str = ""
+    """`Principal.key` of whoever asks."""
+    session: bytes = b""
+    """The nonce of the downstream session; empty where there is none."""
+    ticket: bytes = b""
+    """The nonce of the sealed state that this call redeems: a replica takes each but once."""

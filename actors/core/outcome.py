@@ -26,6 +26,10 @@ class FailureKind(StrEnum):
     CANCELLED = "cancelled"
     UNSUPPORTED = "unsupported"
     """What was asked cannot be carried to this server."""
+    SUPERSEDED = "superseded"
+    """The answer is read over another stream now; this one was taken for broken."""
+    REPLAYED = "replayed"
+    """The state that the request continues was used before, or is too old to be used."""
 
 
 NEVER_SENT: Final = frozenset({FailureKind.UNAVAILABLE, FailureKind.BREAKER_OPEN, FailureKind.BUSY})
@@ -65,17 +69,22 @@ SENTENCES: Final = {
     FailureKind.PROTOCOL: "backend {backend!r} answered something that is not MCP",
     FailureKind.CANCELLED: "the call to backend {backend!r} was cancelled",
     FailureKind.UNSUPPORTED: "backend {backend!r} cannot do this",
+    FailureKind.SUPERSEDED: "the answer of backend {backend!r} goes to another stream now",
+    FailureKind.REPLAYED: "this call to backend {backend!r} was continued before; call again from the beginning",
 }
+
+CODES: Final = {FailureKind.REPLAYED: jsonrpc.INVALID_PARAMS}
+"""The JSON-RPC code of failures that are the client's doing; all others are `INTERNAL_ERROR`."""
 
 
 def failure_error(failure: Failure) -> bytes:
     """A failure as a JSON-RPC error object.
 
-    `INTERNAL_ERROR` with a reason in `data`: the codes around it are reserved (2026-07-28, basic, Error Codes).
+    Mostly `INTERNAL_ERROR` with a reason in `data`: the codes around it are reserved (2026-07-28, basic, Error Codes).
     """
     sentence = SENTENCES[failure.kind].format(backend=failure.backend)
     message = f"{sentence}: {failure.detail}" if failure.detail else sentence
     data: dict[str, str | float] = {"reason": failure.kind.value, "backend": failure.backend}
     if failure.retry_after is not None:
         data["retryAfter"] = round(failure.retry_after, 3)
-    return jsonrpc.error(jsonrpc.INTERNAL_ERROR, message, data)
+    return jsonrpc.error(CODES.get(failure.kind, jsonrpc.INTERNAL_ERROR), message, data)

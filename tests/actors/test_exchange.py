@@ -251,7 +251,7 @@ def test_the_latest_reader_wins_and_the_former_is_told():
 
     [(number, outcome)] = first.outcomes
     assert isinstance(outcome, Failure)
-    assert (number, outcome.kind) == (1, FailureKind.DISCONNECTED)
+    assert (number, outcome.kind) == (1, FailureKind.SUPERSEDED)
     assert first.forgotten == [1]
     assert first.events == []
     assert len(second.events) == 1

@@ -385,7 +385,7 @@ async def test_opening_an_exchange_twice_reads_it_twice_and_runs_it_once():
         events, outcome = await read_to_the_end(latter)
 
         assert isinstance(cut_off, Failure)
-        assert cut_off.kind is FailureKind.DISCONNECTED
+        assert cut_off.kind is FailureKind.SUPERSEDED
         assert len(events) == 1
         assert outcome == reply("done")
         assert len(backend.exchanges) == 1

@@ -33,7 +33,12 @@ calls = st.builds(
     wants_progress=st.booleans(),
     log_level=st.none() | st.text(),
     origin=st.none() | st.binary(),
+    interactive=st.booleans(),
+    principal=st.text(),
+    session=st.binary(),
+    ticket=st.binary(),
 )
+answers = st.lists(st.tuples(numbers, st.binary()), max_size=4).map(tuple)
 outcomes = st.builds(Reply, body=st.binary(), era=st.sampled_from(Era), is_error=st.booleans()) | st.builds(
     Failure,
     kind=st.sampled_from(FailureKind),
@@ -56,6 +61,8 @@ any_frame = st.one_of(
     st.builds(frames.Cancel, number=numbers, reason=st.text()),
     st.builds(frames.CancelOrigin, origin=st.binary()),
     st.builds(frames.Grant, number=numbers, seen=numbers),
+    st.builds(frames.Resume, number=numbers, exchange_id=ids, after=numbers, answers=answers),
+    st.builds(frames.AnswerTo, exchange_id=ids, ask=numbers, value=st.binary()),
     st.builds(frames.Event, number=numbers, seq=numbers, kind=st.sampled_from(frames.EventKind), data=st.binary()),
     st.builds(frames.OutcomeFrame, number=numbers, outcome=outcomes, load=loads),
 )
@@ -126,6 +133,7 @@ def test_a_damaged_body_gives_a_frame_error_or_a_frame(body, data):
         b"\x92\x04\xdb\xff\xff\xff\xff",  # a string as long
         b"\x93\x10\x01\xff",  # a negative grant
         b"\x94\x0b\x01\xc4\x02ab\x00",  # an id of two bytes
+        b"\x95\x11\x01\xc4\x10" + b"i" * 16 + b"\x00\x91\x91\x01",  # an answer without a value
         encode(frames.Ping())[4:] * 2,  # something behind the frame
     ],
 )

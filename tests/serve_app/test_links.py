@@ -112,7 +112,7 @@ async def test_replicas_on_other_nodes_are_reached_at_their_remote_address_if_th
         status = msgspec.structs.replace(built.replicas[0].status(), node="there", address="unix:/nowhere")
         far = msgspec.structs.replace(status, remote_address=built.replicas[0].address)
         hidden = msgspec.structs.replace(status, key=ReplicaKey("git", 1))
-        backend = BackendView("git", 1.0, (far, hidden))
+        backend = BackendView("git", 1.0, replicas=(far, hidden))
         dialler = Dialler()
         links = Links("here", dialler, longest)
         links.update(View(backends={"git": backend}))
@@ -131,7 +131,7 @@ async def test_a_lost_link_is_opened_again() -> None:
 
         dialler.links[0].link.abort("cut")
         assert links.choose(backend_of(built)) is None
-        link = await links.again(ReplicaKey("git", 0))
+        link = await links.again(ReplicaKey("git", 0), "1")
 
         assert link is dialler.links[1]
         links.close()
@@ -218,8 +218,8 @@ async def test_waiting_for_a_link_has_an_end() -> None:
         links.update(view_of(built.replicas, Plan()))
 
         await links.wait_for_any(backend_of(built))
-        again = await links.again(ReplicaKey("git", 0))
-        unknown = await links.again(ReplicaKey("none", 0))
+        again = await links.again(ReplicaKey("git", 0), "1")
+        unknown = await links.again(ReplicaKey("none", 0), "1")
 
         assert (again, unknown) == (None, None)
         links.close()
