@@ -43,10 +43,12 @@ class Message(msgspec.Struct):
 
 
 class ErrorObject(msgspec.Struct):
-    """What is read of the `error` member of a response; its `data` may be anything."""
+    """What is read of the `error` member of a response."""
 
     code: int
     message: str
+    data: msgspec.Raw = msgspec.Raw()
+    """Anything."""
 
 
 _T = TypeVar("_T")
@@ -56,6 +58,7 @@ _object_decoder: Final = msgspec.json.Decoder(Object)
 _text_decoder: Final = msgspec.json.Decoder(str)
 _error_decoder: Final = msgspec.json.Decoder(ErrorObject)
 _any_decoder: Final = msgspec.json.Decoder()
+_list_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 encode: Final = msgspec.json.Encoder().encode
 """Any value, `msgspec.Raw` included, as JSON bytes."""
 
@@ -70,6 +73,20 @@ def raw_bytes(value: bytes) -> msgspec.Raw:
     return msgspec.Raw(value)
 
 
+def decode(decoder: msgspec.json.Decoder[_T], data: bytes | bytearray | memoryview | msgspec.Raw) -> _T:
+    """Decode with a decoder of one's own.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON, not UTF-8, nested too deeply, or of another shape.
+    """
+    try:
+        return decoder.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise msgspec.DecodeError("not UTF-8") from None
+
+
 def decode_message(data: bytes | bytearray | memoryview) -> Message:
     """Decode one envelope, its id, params, result and error left raw.
 
@@ -78,7 +95,7 @@ def decode_message(data: bytes | bytearray | memoryview) -> Message:
     Raises:
         msgspec.DecodeError: it is not JSON, nested too deeply, or not an object of that shape.
     """
-    message = _decode(_message_decoder, data)
+    message = decode(_message_decoder, data)
     whole = bytes(data)
     if not whole.isascii():
         try:
@@ -94,7 +111,16 @@ def decode_object(data: bytes | msgspec.Raw) -> Object:
     Raises:
         msgspec.DecodeError: it is not a JSON object.
     """
-    return _decode(_object_decoder, data) if data else {}
+    return decode(_object_decoder, data) if data else {}
+
+
+def decode_list(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+    """Decode a JSON array, its elements left raw.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return decode(_list_decoder, data)
 
 
 def decode_text(data: bytes | msgspec.Raw) -> str:
@@ -103,7 +129,7 @@ def decode_text(data: bytes | msgspec.Raw) -> str:
     Raises:
         msgspec.DecodeError: it is none.
     """
-    return _decode(_text_decoder, data)
+    return decode(_text_decoder, data)
 
 
 def decode_error(data: bytes | msgspec.Raw) -> ErrorObject:
@@ -112,7 +138,7 @@ def decode_error(data: bytes | msgspec.Raw) -> ErrorObject:
     Raises:
         msgspec.DecodeError: it is not a JSON-RPC error.
     """
-    return _decode(_error_decoder, data)
+    return decode(_error_decoder, data)
 
 
 def value(data: bytes | msgspec.Raw | None) -> Any:
@@ -121,7 +147,7 @@ def value(data: bytes | msgspec.Raw | None) -> Any:
     Raises:
         msgspec.DecodeError: it has a number beyond all bounds, or is nested too deeply.
     """
-    return None if data is None else _decode(_any_decoder, data)
+    return None if data is None else decode(_any_decoder, data)
 
 
 def text(data: bytes | msgspec.Raw | None) -> str | None:
@@ -157,6 +183,11 @@ def request(request_id: int, method: str, params: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}' % (request_id, method.encode(), params)
 
 
+def question(request_id: str, method: str, params: bytes) -> bytes:
+    """A request of ours to a client; `params` is a JSON object."""
+    return b'{"jsonrpc":"2.0","id":%b,"method":%b,"params":%b}' % (encode(request_id), encode(method), params)
+
+
 def notification(method: str, params: bytes = b"{}") -> bytes:
     """A notification; `params` is a JSON object."""
     return b'{"jsonrpc":"2.0","method":"%b","params":%b}' % (method.encode(), params)
@@ -176,12 +207,3 @@ def error(code: int, message: str, data: Any = None) -> bytes:
     """A JSON-RPC error object, `data` left out if there is none."""
     members = {"code": code, "message": message}
     return encode(members if data is None else {**members, "data": data})
-
-
-def _decode(decoder: msgspec.json.Decoder[_T], data: bytes | bytearray | memoryview) -> _T:
-    try:
-        return decoder.decode(data)
-    except RecursionError:
-        raise msgspec.DecodeError("nested too deeply") from None
-    except UnicodeDecodeError:
-        raise msgspec.DecodeError("not UTF-8") from None

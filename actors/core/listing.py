@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from actors.core import jsonrpc
 from actors.core.revisions import Era
 
 
@@ -71,6 +72,24 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     revision: str
     server_info: bytes = b"{}"
     """A JSON object, `serverInfo`."""
-    capabilities: tuple[str, ...] = ()
-    """The names of its capabilities: `tools`, `resources`, …"""
+    capabilities: bytes = b"{}"
+    """A JSON object, its `capabilities`: `tools`, `resources`, … with what it says of each."""
     instructions: str | None = None
+
+    def offers(self, capability: str, aspect: str | None = None) -> bool:
+        """Whether it has a capability, and within it an aspect such as `listChanged` or `subscribe`."""
+        found = jsonrpc.value(self.capabilities).get(capability)
+        if aspect is None or not isinstance(found, dict):
+            return found is not None and aspect is None
+        return bool(found.get(aspect))
+
+
+def capabilities_of(raw: msgspec.Raw) -> bytes:
+    """The `capabilities` of a server, fit for `Facts`.
+
+    Raises:
+        msgspec.DecodeError: it is not a JSON object, or cannot be decoded whole.
+    """
+    if not isinstance(jsonrpc.value(raw), dict):
+        raise msgspec.DecodeError("its capabilities are not a JSON object")
+    return bytes(raw)

@@ -1,7 +1,7 @@
-"""Requests of our own to a server: discovery, handshake, lists, pings."""
+"""Requests of our own to a server: discovery, handshake, lists, subscriptions."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Final
 
@@ -50,18 +50,44 @@ class Asking:
         Raises:
             UpstreamError: an error came back, or nothing within `limit` seconds.
         """
-        request_id = self.next_id()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        sink = _AnswerSink(answer, self.transport)
-        self.transport.open(request_id, jsonrpc.request(request_id, method, params), headers, sink)
+        request_id = self._open(method, params, headers, answer)
         try:
             async with asyncio.timeout(limit):
                 return await answer
         except TimeoutError:
-            detail = f"no answer to {method} within {limit:g} s"
-            raise UpstreamError(detail, kind=FailureKind.TIMEOUT) from None
+            raise _silence(method, limit) from None
         finally:
             self.transport.drop(request_id)
+
+    def tell(self, method: str, params: bytes, *, limit: float, done: Callable[[UpstreamError | None], None]) -> None:
+        """Send a request now, before anything that is sent after it, and wait for no result.
+
+        `done` is called once, never before this returns: with nothing, or with why it was not done in `limit` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
+        request_id = self._open(method, params, NO_HEADERS, answer)
+
+        def expired() -> None:
+            if not answer.done():
+                answer.set_exception(_silence(method, limit))
+
+        timer = loop.call_later(limit, expired)
+
+        def settled(answer: asyncio.Future[bytes]) -> None:
+            timer.cancel()
+            self.transport.drop(request_id)
+            error = answer.exception()
+            done(error if isinstance(error, UpstreamError) else None)
+
+        answer.add_done_callback(settled)
+
+    def _open(self, method: str, params: bytes, headers: Mapping[str, str], answer: asyncio.Future[bytes]) -> int:
+        request_id = self.next_id()
+        sink = _AnswerSink(answer, self.transport)
+        self.transport.open(request_id, jsonrpc.request(request_id, method, params), headers, sink)
+        return request_id
 
 
 class _AnswerSink:
@@ -72,7 +98,10 @@ class _AnswerSink:
         self._transport = transport
 
     def message(self, message: Message) -> None:
-        if message.method is not None:
+        if message.method is not None and message.id and message.method != "ping":
+            error = jsonrpc.error(jsonrpc.METHOD_NOT_FOUND, "no client is there to be asked during this request")
+            self._transport.send(jsonrpc.error_response(bytes(message.id), error), NO_HEADERS)
+        elif message.method is not None:
             self._transport.unsolicited(message)
         elif self._answer.done():
             return
@@ -84,6 +113,10 @@ class _AnswerSink:
     def failed(self, kind: FailureKind, detail: str) -> None:
         if not self._answer.done():
             self._answer.set_exception(UpstreamError(detail or kind.value, kind=kind))
+
+
+def _silence(method: str, limit: float) -> UpstreamError:
+    return UpstreamError(f"no answer to {method} within {limit:g} s", kind=FailureKind.TIMEOUT)
 
 
 def _refusal(raw: bytes) -> UpstreamError:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from actors.core import jsonrpc
 from actors.core.call import Call
 from actors.core.jsonrpc import Message
+from actors.core.log_levels import wants_log
 from actors.core.outcome import Failure, FailureKind, Outcome, Reply
 from actors.core.revisions import Era
 from actors.upstream.upstream import Listener, Notified
@@ -13,7 +14,7 @@ from actors.upstream.upstream import Listener, Notified
 class CallSink:
     """Listens to one upstream request on behalf of a call."""
 
-    __slots__ = ("_backend", "_call", "_era", "_finish", "_listener", "_notified")
+    __slots__ = ("_backend", "_call", "_era", "_finish", "_listener", "_notified", "_requested")
 
     def __init__(
         self,
@@ -23,25 +24,32 @@ class CallSink:
         era: Era,
         backend: str,
         notified: Notified,
+        requested: Callable[[Message], None],
         finish: Callable[[Outcome], None],
     ) -> None:
-        """`finish` stands between the outcome and the listener, for an adapter that may want to try again."""
+        """`finish` stands between the outcome and the listener, for an adapter that may want to try again.
+
+        `requested` hears what the server requests on the stream of this call.
+        """
         self._call = call
         self._listener = listener
         self._era = era
         self._backend = backend
         self._notified = notified
+        self._requested = requested
         self._finish = finish
 
     def message(self, message: Message) -> None:
         """See `Sink.message`."""
         if message.method is None:
             self._finish(self._answer(message))
+        elif message.id:
+            self._requested(message)
         elif message.method == "notifications/progress":
             if self._call.wants_progress:
                 self._listener.progress(bytes(message.params))
         elif message.method == "notifications/message":
-            if self._call.log_level is not None:
+            if wants_log(self._call.log_level, message.params):
                 self._listener.log(bytes(message.params))
         else:
             self._notified(message)

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from actors.core.identity import BRIDGED_CAPABILITIES
 from actors.core.outcome import FailureKind
 from actors.core.revisions import Era
 from actors.transports.transport import Transport
@@ -33,33 +34,40 @@ async def open_upstream(
     limit: float,
     known: Era | None = None,
     probe_seconds: float = PROBE_SECONDS,
+    capabilities: bytes = BRIDGED_CAPABILITIES,
 ) -> Upstream:
     """Connect and speak first: modern, and if the server does not understand that, the handshake.
 
     What decides is that a modern answer came, never one error code (2026-07-28, basic/versioning). A server which
     does not survive the question is started again for the handshake. One which is silent is asked the old way too, and
     may still give a modern answer: it may only be slow to start. `known` is the era it had the last time; `limit` is
-    in seconds, for each question. Transports are closed by whoever connected them.
+    in seconds, for each question; `capabilities` are declared in the handshake. Transports are closed by whoever
+    connected them.
 
     Raises:
         OSError: it cannot be started or reached.
         UpstreamError: it is not there, or speaks neither era.
     """
+
+    def handshake_over(asking: Asking) -> HandshakeUpstream:
+        return HandshakeUpstream(asking, backend, notified, capabilities=capabilities)
+
     if known is not Era.HANDSHAKE:
-        upstream = await _ask_both_ways(Asking(await connect()), backend, notified, limit, probe_seconds)
+        asking = Asking(await connect())
+        modern = ModernUpstream(asking, backend, notified)
+        upstream = await _ask_both_ways(modern, handshake_over(asking), backend, limit, probe_seconds)
         if upstream is not None:
             return upstream
         log.info("started_again_for_the_handshake", backend=backend)
-    handshake = HandshakeUpstream(Asking(await connect()), backend, notified)
+    handshake = handshake_over(Asking(await connect()))
     await handshake.initialize(limit)
     return handshake
 
 
 async def _ask_both_ways(
-    asking: Asking, backend: str, notified: Notified, limit: float, probe_seconds: float
+    modern: ModernUpstream, handshake: HandshakeUpstream, backend: str, limit: float, probe_seconds: float
 ) -> Upstream | None:
     """The conversation that the first good answer opens; nothing if the server did not survive the modern question."""
-    modern, handshake = ModernUpstream(asking, backend, notified), HandshakeUpstream(asking, backend, notified)
     discovering = asyncio.ensure_future(modern.discover(limit))
     questions: dict[asyncio.Future[None], Upstream] = {discovering: modern}
     try:

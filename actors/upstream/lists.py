@@ -32,7 +32,7 @@ async def read_lists(ask: Ask, facts: Facts, backend: str, known: Listing) -> Li
     """
     items: dict[Kind, tuple[Item, ...]] = {}
     for method, kind in LIST_METHODS.items():
-        if CAPABILITY[kind] not in facts.capabilities:
+        if not facts.offers(CAPABILITY[kind]):
             continue
         found: dict[str, Item] = {}
         try:

@@ -11,17 +11,19 @@ import structlog
 from actors.core import headers, jsonrpc
 from actors.core.call import NO_CAPABILITIES, Call
 from actors.core.identity import GATEWAY_INFO
-from actors.core.jsonrpc import Message, Object
-from actors.core.listing import Facts, Item, Listing
+from actors.core.input_required import ASKING_METHODS, INPUT_REQUIRED, RESULT_TYPES, read_required, result_type
+from actors.core.jsonrpc import ErrorObject, Message, Object
+from actors.core.listing import Facts, Item, Listing, capabilities_of
 from actors.core.outcome import Failure, FailureKind, Outcome, Reply
 from actors.core.revisions import LATEST_MODERN, MODERN_REVISIONS, Era
 from actors.transports.transport import Transport
 from actors.upstream.asking import NO_HEADERS, Asking, UpstreamError
 from actors.upstream.call_sink import CallSink
 from actors.upstream.lists import LIST_LIMIT, read_lists
-from actors.upstream.open_calls import Finish, OpenCalls, Repair
-from actors.upstream.subscription import ACKNOWLEDGED, Subscription, wanted_changes
-from actors.upstream.upstream import LISTS_MAY_DIFFER, Listener, Notified
+from actors.upstream.open_calls import OpenCall, OpenCalls, Repair
+from actors.upstream.round import Round
+from actors.upstream.subscription import Subscription
+from actors.upstream.upstream import LISTS_MAY_DIFFER, CallLater, Listener, Notified
 
 _GATEWAY_INFO: Final = jsonrpc.encode(GATEWAY_INFO)
 _HOP_ERRORS: Final = frozenset({jsonrpc.HEADER_MISMATCH, jsonrpc.UNSUPPORTED_REVISION})
@@ -32,7 +34,7 @@ log = structlog.get_logger()
 
 class _DiscoverResult(msgspec.Struct, rename="camel"):
     supported_versions: list[str]
-    capabilities: dict[str, Any] = {}
+    capabilities: msgspec.Raw = msgspec.Raw(b"{}")
     instructions: str | None = None
     meta: dict[str, Any] = msgspec.field(name="_meta", default_factory=dict)
 
@@ -40,7 +42,10 @@ class _DiscoverResult(msgspec.Struct, rename="camel"):
 class ModernUpstream:
     """One server that needs no session."""
 
-    def __init__(self, asking: Asking, backend: str, notified: Notified) -> None:
+    def __init__(
+        self, asking: Asking, backend: str, notified: Notified, *, call_later: CallLater | None = None
+    ) -> None:
+        """`call_later` is the loop's, if it is not given."""
         self._asking = asking
         self._transport: Transport = asking.transport
         self._backend = backend
@@ -48,8 +53,9 @@ class ModernUpstream:
         self._listing = Listing()
         self._params_in_headers: dict[str, tuple[headers.ParamHeader, ...]] = {}
         self._relisting: Repair | None = None
+        self._call_later = call_later or asyncio.get_running_loop().call_later
         self._subscription: Subscription | None = None
-        self._calls = OpenCalls(asking, self._open, self._without_hop_errors)
+        self._calls = OpenCalls(asking, self._send)
         self.facts = Facts(Era.MODERN, LATEST_MODERN)
 
     async def discover(self, limit: float) -> None:
@@ -58,9 +64,10 @@ class ModernUpstream:
         Raises:
             UpstreamError: it is not a modern server that we can speak with, or did not answer.
         """
-        answer = await self._ask("server/discover", {}, limit)
+        answer = await self._discovered(limit)
         try:
             result = msgspec.json.decode(answer, type=_DiscoverResult)
+            capabilities = capabilities_of(result.capabilities)
         except msgspec.DecodeError as error:
             raise UpstreamError("its answer to server/discover is not of that form") from error
         if not set(result.supported_versions) & set(MODERN_REVISIONS):
@@ -70,14 +77,23 @@ class ModernUpstream:
             Era.MODERN,
             LATEST_MODERN,
             jsonrpc.encode(server_info if isinstance(server_info, dict) else {}),
-            tuple(result.capabilities),
+            capabilities,
             result.instructions,
         )
         self._transport.unsolicited = self._heard
-        if wanted := wanted_changes(result.capabilities):
-            params = jsonrpc.with_member(jsonrpc.encode({"notifications": wanted}), "_meta", _OWN_ENVELOPE)
-            self._subscription = Subscription(self._asking, self._backend, params, self._notified)
-            self._subscription.open()
+        self._subscription = Subscription(
+            self._asking, self._backend, self.facts, self._notified, envelope=_OWN_ENVELOPE, call_later=self._call_later
+        )
+        self._subscription.begin()
+
+    async def _discovered(self, limit: float) -> bytes:
+        """The answer to discovery; a server that refuses, but names a revision of ours, is asked again in that."""
+        try:
+            return await self._ask("server/discover", {}, limit)
+        except UpstreamError as refusal:
+            if refusal.error is None or not _names_our_revision(refusal.error):
+                raise
+        return await self._ask("server/discover", {}, limit)
 
     async def list_everything(self, known: Listing) -> Listing:
         """See `Upstream.list_everything`. Tools whose `x-mcp-header` is invalid are left out, as a client must."""
@@ -93,18 +109,28 @@ class ModernUpstream:
         return self._listing
 
     def start(self, call: Call, listener: Listener) -> int:
-        """See `Upstream.start`. A tool call whose headers the server refused has not run: it is sent once more."""
-        return self._calls.start(call, listener, partial(self._relisting_for, call))
+        """See `Upstream.start`. A tool call whose headers the server refused has not run: it is sent once more.
+
+        What the server wants to know before it goes on, an interactive client is asked; another gets it as the reply.
+        """
+        opened = self._calls.start(call, listener)
+        opened.send(call)
+        return opened.number
 
     def cancel(self, number: int, reason: str) -> None:
         """See `Upstream.cancel`."""
-        request_id = self._calls.forget(number)
-        if request_id is None:
+        opened = self._calls.forget(number)
+        if opened is None or opened.request_id is None:
             return
-        self._transport.drop(request_id)
+        self._transport.drop(opened.request_id)
         if not self._transport.drop_cancels:
-            params = jsonrpc.encode({"requestId": request_id, "reason": reason})
+            params = jsonrpc.encode({"requestId": opened.request_id, "reason": reason})
             self._transport.send(jsonrpc.notification("notifications/cancelled", params), NO_HEADERS)
+
+    def subscribe(self, uris: frozenset[str]) -> None:
+        """See `Upstream.subscribe`."""
+        if self._subscription is not None:
+            self._subscription.follow(uris)
 
     def stop(self) -> None:
         """See `Upstream.stop`."""
@@ -113,15 +139,56 @@ class ModernUpstream:
         if self._relisting is not None:
             self._relisting.cancel()
 
-    def _open(self, request_id: int, call: Call, listener: Listener, finish: Finish) -> None:
+    def _send(self, opened: OpenCall, request_id: int) -> None:
+        call = opened.call
         meta = _envelope(call.meta, call.capabilities, call.client_info or _GATEWAY_INFO)
         if call.wants_progress:
             meta = jsonrpc.with_member(meta, jsonrpc.PROGRESS_KEY, b"%d" % request_id)
         if call.log_level is not None:
             meta = jsonrpc.with_member(meta, jsonrpc.LOG_LEVEL_KEY, jsonrpc.encode(call.log_level))
         body = jsonrpc.request(request_id, call.method, jsonrpc.with_member(call.params, "_meta", meta))
-        sink = CallSink(call, listener, era=Era.MODERN, backend=self._backend, notified=self._heard, finish=finish)
+        sink = CallSink(
+            call,
+            opened.listener,
+            era=Era.MODERN,
+            backend=self._backend,
+            notified=self._heard,
+            requested=self._heard,
+            finish=partial(self._ended, opened),
+        )
         self._transport.open(request_id, body, self._headers(call), sink)
+
+    def _ended(self, opened: OpenCall, outcome: Outcome) -> None:
+        """One request of a call has its outcome. Rungs, in order:
+
+        1. A refusal for its headers is repaired once.
+        2. Errors about our own hop are not the client's business.
+        3. A result is complete, asks for something, or is not MCP.
+        """
+        relisting = None if opened.repaired else self._relisting_for(opened.call, outcome)
+        if relisting is not None:
+            opened.send_after(relisting, self._without_hop_errors(outcome))
+        elif isinstance(outcome, Failure) or outcome.is_error:
+            opened.finish(self._without_hop_errors(outcome))
+        else:
+            self._completed(opened, outcome)
+
+    def _completed(self, opened: OpenCall, reply: Reply) -> None:
+        call = opened.call
+        try:
+            kind = result_type(reply.body)
+            if kind not in RESULT_TYPES:
+                raise msgspec.DecodeError(f"its result is of the unknown type {kind[:64]!r}")
+            if kind == INPUT_REQUIRED and call.method not in ASKING_METHODS:
+                raise msgspec.DecodeError(f"it may not ask during {call.method}")
+            required = read_required(reply.body) if kind == INPUT_REQUIRED and call.interactive else None
+        except msgspec.DecodeError as error:
+            opened.finish(Failure(FailureKind.PROTOCOL, self._backend, str(error)))
+            return
+        if required is None:
+            opened.finish(reply)
+        else:
+            Round(opened, required, self._backend, self._call_later).begin()
 
     def _headers(self, call: Call) -> Mapping[str, str]:
         marks = headers.routing_headers(call.method, call.name, LATEST_MODERN)
@@ -156,10 +223,12 @@ class ModernUpstream:
 
     def _heard(self, message: Message) -> None:
         """What arrives on no stream of its own: over stdio that is everything about the subscription, too."""
-        if self._subscription is not None and message.method == ACKNOWLEDGED:
+        if message.id:
+            log.warning("request_ignored", backend=self._backend, method=(message.method or "")[:64])
+        elif message.method == "notifications/message":
+            self._calls.log(message)
+        elif self._subscription is not None:
             self._subscription.message(message)
-        else:
-            self._notified(message)
 
     def _relisting_for(self, call: Call, outcome: Outcome) -> Repair | None:
         """Reads the schemas again when the headers did not fit them."""
@@ -183,6 +252,15 @@ class ModernUpstream:
         if code in _HOP_ERRORS:
             return Failure(FailureKind.PROTOCOL, self._backend, f"it refused the request of the gateway ({code})")
         return outcome
+
+
+def _names_our_revision(error: ErrorObject) -> bool:
+    """Whether a refusal of our revision says that another of ours would do (2026-07-28, basic/versioning)."""
+    try:
+        supported = jsonrpc.value(error.data)["supported"] if error.code == jsonrpc.UNSUPPORTED_REVISION else []
+        return any(revision in MODERN_REVISIONS for revision in supported)
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return False
 
 
 def _error_code(outcome: Outcome) -> int | None:

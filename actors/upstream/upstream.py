@@ -1,8 +1,10 @@
 """The seam between a Backend and an era: one adapter each for the handshake era and the modern era."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from actors.core import jsonrpc
 from actors.core.call import Call
 from actors.core.jsonrpc import Message
 from actors.core.listing import Facts, Listing
@@ -10,6 +12,16 @@ from actors.core.outcome import Outcome
 
 LISTS_MAY_DIFFER: Final = Message(method="notifications/tools/list_changed")
 """What an adapter says in the server's place, when it may have missed that the server said so."""
+
+UPDATED: Final = "notifications/resources/updated"
+
+CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
+"""Calls a function after so many seconds."""
+
+
+def may_be_updated(uri: str) -> Message:
+    """What an adapter says of a resource in the server's place, when it may have missed that the server said so."""
+    return Message(method=UPDATED, params=jsonrpc.raw({"uri": uri}))
 
 
 class Listener(Protocol):
@@ -20,6 +32,16 @@ class Listener(Protocol):
 
     def log(self, params: bytes) -> None:
         """A `notifications/message` that belongs to this call."""
+
+    def ask(self, data: bytes, answered: Callable[[bytes], None]) -> int | None:
+        """A question of the server to the client, as `core.ask` writes it; gives a number that names it.
+
+        `answered` gets the answer, as `core.ask` writes that, at most once and never before this returns; it may come
+        when the call is over. Nothing is given, and `answered` is never called, if the client cannot be asked.
+        """
+
+    def withdraw(self, number: int) -> None:
+        """The server does not want to know any more; a question that was answered meanwhile is let be."""
 
     def finished(self, outcome: Outcome) -> None:
         """What became of the call; nothing comes after it."""
@@ -38,6 +60,13 @@ class Upstream(Protocol):
 
     def stop(self) -> None:
         """End what the adapter keeps going by itself; the transport is closed by whoever opened it."""
+
+    def subscribe(self, uris: frozenset[str]) -> None:
+        """From now on hear of updates of just these resources, for as long as the conversation lasts.
+
+        They are notified as `UPDATED`. After a time in which an update may have been missed, each resource counts as
+        updated once. A server that offers no subscriptions is not bothered.
+        """
 
     async def list_everything(self, known: Listing) -> Listing:
         """All pages of all lists the server has; of a list that it refuses, what was `known` before.

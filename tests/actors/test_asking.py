@@ -110,3 +110,54 @@ async def test_what_comes_along_with_an_answer_is_unsolicited():
     await Asking(transport).ask("ask", b"{}", limit=LIMIT)
 
     assert [message.method for message in heard] == ["notifications/progress"]
+
+
+# --- requests whose result nobody waits for ---
+
+
+async def tell(transport: MemoryTransport, limit: float = LIMIT) -> UpstreamError | None:
+    """Tell the server something, and wait for what became of it."""
+    told: asyncio.Future[UpstreamError | None] = asyncio.get_running_loop().create_future()
+    Asking(transport).tell("tell", b'{"a":1}', limit=limit, done=told.set_result)
+    assert not told.done()
+    async with asyncio.timeout(LIMIT):
+        return await told
+
+
+async def test_what_is_told_leaves_at_once_and_before_anything_that_is_asked_after_it():
+    server = TableServer({"tell": always({}), "ask": always({})})
+    asking = Asking(await memory_to(server))
+
+    asking.tell("tell", b"{}", limit=LIMIT, done=lambda _: None)
+    at_once = list(server.methods)
+    await asking.ask("ask", b"{}", limit=LIMIT)
+
+    assert at_once == ["tell"]
+    assert server.methods == ["tell", "ask"]
+
+
+async def test_it_is_said_once_whether_it_was_done():
+    assert await tell(await memory_to(TableServer({"tell": always({})}))) is None
+
+
+async def test_a_refusal_is_said():
+    refusal = await tell(await memory_to(TableServer({"tell": refuse(-32601, "no such thing")})))
+
+    assert str(refusal) == "no such thing (-32601)"
+
+
+async def test_silence_after_it_ends_at_the_limit_and_is_not_listened_to_any_more():
+    transport = await memory_to(TableServer({"tell": SILENCE}))
+
+    refusal = await tell(transport, limit=0.01)
+
+    assert refusal is not None
+    assert refusal.kind is FailureKind.TIMEOUT
+    assert list(transport.dropped) == [1]
+
+
+async def test_without_a_connection_that_is_said_too():
+    refusal = await tell(MemoryTransport())
+
+    assert refusal is not None
+    assert refusal.kind is FailureKind.UNAVAILABLE

@@ -202,3 +202,12 @@ async def test_a_server_known_to_want_the_handshake_is_not_asked_the_modern_ques
     await Starts(server).open(known=Era.HANDSHAKE)
 
     assert server.methods == ["initialize", "notifications/initialized"]
+
+
+@pytest.mark.parametrize("known", [None, Era.HANDSHAKE])
+async def test_the_handshake_declares_what_it_is_told_to(known: Era | None):
+    server = handshake_server()
+
+    await Starts(server).open(known=known, capabilities=b'{"roots":{}}')
+
+    assert server.params_of("initialize")[0]["capabilities"] == {"roots": {}}

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.core import jsonrpc
-from actors.core.identity import GATEWAY_INFO
+from actors.core.identity import BRIDGED_CAPABILITIES, GATEWAY_INFO
 from actors.core.listing import Facts, Listing
 from actors.core.outcome import Failure, FailureKind, Reply
 from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_HANDSHAKE, Era
-from actors.transports.memory import MemoryTransport
 from actors.upstream.asking import Asking, UpstreamError
 from actors.upstream.handshake import HandshakeUpstream
 from tests.support.bus import UNHURRIED
+from tests.support.conversations import Old, initialized
 from tests.support.recorder import LIMIT
 from tests.support.upstreams import (
     SILENCE,
@@ -29,35 +29,7 @@ from tests.support.upstreams import (
     refuse,
     ticks,
     tool,
-    tool_call,
 )
-
-
-class Old:
-    """An initialized server, and what it notified."""
-
-    def __init__(self, server: TableServer, transport: MemoryTransport) -> None:
-        self.server = server
-        self.transport = transport
-        self.notified: list[str | None] = []
-        self.upstream = HandshakeUpstream(
-            Asking(transport), "git", lambda message: self.notified.append(message.method)
-        )
-
-    def start(self, **fields: Any) -> tuple[int, ListenerRecorder]:
-        listener = ListenerRecorder()
-        return self.upstream.start(tool_call(**fields), listener), listener
-
-    async def call(self, **fields: Any) -> ListenerRecorder:
-        _, listener = self.start(**fields)
-        await listener.outcome()
-        return listener
-
-
-async def initialized(server: TableServer) -> Old:
-    old = Old(server, await memory_to(server))
-    await old.upstream.initialize(LIMIT)
-    return old
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
@@ -65,10 +37,14 @@ async def test_the_handshake_tells_who_the_server_is(revision: str):
     old = await initialized(handshake_server(capabilities={"tools": {}, "logging": {}}, revision=revision))
 
     info = b'{"name":"old","version":"1"}'
-    assert old.upstream.facts == Facts(Era.HANDSHAKE, revision, info, ("tools", "logging"))
+    assert old.upstream.facts == Facts(Era.HANDSHAKE, revision, info, b'{"tools": {}, "logging": {}}')
     assert old.transport.revision == revision
     assert old.server.params_of("initialize") == [
-        {"protocolVersion": LATEST_HANDSHAKE, "capabilities": {}, "clientInfo": GATEWAY_INFO}
+        {
+            "protocolVersion": LATEST_HANDSHAKE,
+            "capabilities": json.loads(BRIDGED_CAPABILITIES),
+            "clientInfo": GATEWAY_INFO,
+        }
     ]
     assert old.server.methods == ["initialize", "notifications/initialized"]
 
@@ -80,6 +56,7 @@ async def test_the_handshake_tells_who_the_server_is(revision: str):
         always({}),
         always({"protocolVersion": "2099-01-01"}),
         always({"protocolVersion": LATEST_HANDSHAKE, "serverInfo": "me"}),
+        always({"protocolVersion": LATEST_HANDSHAKE, "capabilities": ["tools"]}),
     ],
 )
 async def test_what_is_no_handshake_is_refused(answer: Any):

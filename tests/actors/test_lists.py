@@ -45,7 +45,8 @@ def named(*names: str) -> list[dict[str, str]]:
 
 
 async def read(pages: Any, *capabilities: str, known: Listing | None = None) -> Listing:
-    facts = Facts(Era.HANDSHAKE, LATEST_HANDSHAKE, capabilities=capabilities)
+    offered = json.dumps({capability: {} for capability in capabilities}).encode()
+    facts = Facts(Era.HANDSHAKE, LATEST_HANDSHAKE, capabilities=offered)
     return await read_lists(pages, facts, "git", known or Listing())
 
 

@@ -18,6 +18,7 @@ from actors.transports.memory import MemoryTransport
 from actors.upstream.asking import Asking, UpstreamError
 from actors.upstream.modern import ModernUpstream
 from tests.support.bus import UNHURRIED
+from tests.support.conversations import Modern, discovered
 from tests.support.recorder import LIMIT
 from tests.support.upstreams import (
     SILENCE,
@@ -38,38 +39,12 @@ from tests.support.upstreams import (
 CITY = {"type": "object", "properties": {"city": {"type": "string", "x-mcp-header": "City"}}}
 
 
-class Modern:
-    """A discovered server, and what it notified."""
-
-    def __init__(self, server: TableServer, transport: MemoryTransport, upstream: ModernUpstream) -> None:
-        self.server = server
-        self.transport = transport
-        self.upstream = upstream
-        self.notified: list[str | None] = []
-
-    async def call(self, **fields: Any) -> ListenerRecorder:
-        """Start a call and wait for its outcome."""
-        listener = ListenerRecorder()
-        self.upstream.start(tool_call(**fields), listener)
-        await listener.outcome()
-        return listener
-
-
-async def discovered(server: TableServer, **options: Any) -> Modern:
-    notified: list[str | None] = []
-    transport = await memory_to(server, **options)
-    upstream = ModernUpstream(Asking(transport), "git", lambda message: notified.append(message.method))
-    await upstream.discover(LIMIT)
-    modern = Modern(server, transport, upstream)
-    modern.notified = notified
-    return modern
-
-
 async def test_discovery_tells_who_the_server_is():
     modern = await discovered(modern_server(capabilities={"tools": {}, "completions": {}}))
 
     info = b'{"name":"new","version":"2"}'
-    assert modern.upstream.facts == Facts(Era.MODERN, LATEST_MODERN, info, ("tools", "completions"), "be modern")
+    capabilities = b'{"tools": {}, "completions": {}}'
+    assert modern.upstream.facts == Facts(Era.MODERN, LATEST_MODERN, info, capabilities, "be modern")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +63,19 @@ async def test_what_is_not_discovery_is_refused(answer: Any):
 
     with pytest.raises(UpstreamError):
         await ModernUpstream(Asking(transport), "git", lambda _: None).discover(LIMIT)
+
+
+@pytest.mark.parametrize(("supported", "asked"), [([LATEST_MODERN], 2), (["2099-01-01"], 1), (LATEST_MODERN, 1)])
+async def test_a_refusal_that_names_a_revision_of_ours_is_followed_once(supported: Any, asked: int):
+    def refusal(_: Any) -> Any:
+        raise Refuse(jsonrpc.UNSUPPORTED_REVISION, "not that one", {"supported": supported})
+
+    server = TableServer({"server/discover": refusal})
+
+    with pytest.raises(UpstreamError):
+        await ModernUpstream(Asking(await memory_to(server)), "git", lambda _: None).discover(LIMIT)
+
+    assert server.methods == ["server/discover"] * asked
 
 
 async def test_every_request_of_our_own_has_the_envelope_and_the_headers():
@@ -436,3 +424,28 @@ async def test_a_message_nobody_expects_does_no_harm():
     modern.transport.unsolicited(Message(method="notifications/unknown"))
 
     assert isinstance((await modern.call()).outcomes[0], Reply)
+
+
+async def test_resources_are_followed_and_their_updates_notified():
+    modern = await discovered(modern_server(capabilities={"resources": {"subscribe": True}}))
+    quiet = "subscriptions/listen" not in modern.server.methods
+
+    modern.upstream.subscribe(frozenset({"a:"}))
+    (number,) = modern.server.ids_of("subscriptions/listen")
+    meta = {jsonrpc.SUBSCRIPTION_ID_KEY: number}
+    modern.say("notifications/subscriptions/acknowledged", _meta=meta, notifications={"resourceSubscriptions": ["a:"]})
+    modern.say("notifications/resources/updated", _meta=meta, uri="a:")
+
+    assert quiet
+    assert modern.updated == ["a:"]
+
+
+async def test_logs_without_a_hint_never_reach_one_of_several_callers():
+    modern = await discovered(modern_server())
+    modern.server.answers["tools/call"] = SILENCE
+    (_, alice), (_, bob) = (modern.start(log_level="info", session=session) for session in (b"a", b"b"))
+
+    modern.say("notifications/message", level="error", data=1)
+
+    assert alice.logged == bob.logged == []
+    assert modern.notified == []

@@ -21,10 +21,11 @@ Answer = Callable[[Json], Json | None]
 class Refuse(Exception):  # noqa: N818
     """Answer with a JSON-RPC error."""
 
-    def __init__(self, code: int, message: str = "no") -> None:
+    def __init__(self, code: int, message: str = "no", data: Any = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.data = data
 
 
 class TableServer:
@@ -43,7 +44,7 @@ class TableServer:
         try:
             result = self.answers.get(message.method, _unknown)(heard.get("params", {}))
         except Refuse as refusal:
-            return [jsonrpc.error_response(message.id, jsonrpc.error(refusal.code, refusal.message))]
+            return [jsonrpc.error_response(message.id, jsonrpc.error(refusal.code, refusal.message, refusal.data))]
         return () if result is None else [jsonrpc.result_response(message.id, json.dumps(result).encode())]
 
     @property
@@ -141,10 +142,15 @@ def tool_call(name: str = "echo", arguments: Json | None = None, **fields: Any) 
 class ListenerRecorder:
     """Everything one call heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_be_asked: bool = True) -> None:
         self.outcomes: list[Outcome] = []
         self.progressed: list[Json] = []
         self.logged: list[Json] = []
+        self.asked: list[Json] = []
+        """The questions, in order; each is numbered by its place."""
+        self.withdrawn: list[int] = []
+        self._answered: list[Callable[[bytes], None]] = []
+        self._may_be_asked = may_be_asked
         self._finished = asyncio.Event()
 
     def progress(self, params: bytes) -> None:
@@ -152,6 +158,20 @@ class ListenerRecorder:
 
     def log(self, params: bytes) -> None:
         self.logged.append(json.loads(params))
+
+    def ask(self, data: bytes, answered: Callable[[bytes], None]) -> int | None:
+        if not self._may_be_asked:
+            return None
+        self.asked.append(json.loads(data))
+        self._answered.append(answered)
+        return len(self.asked) - 1
+
+    def withdraw(self, number: int) -> None:
+        self.withdrawn.append(number)
+
+    def answer(self, number: int = -1, **answer: Any) -> None:
+        """Answer a question, the latest if none is named: with `result` or `error`."""
+        self._answered[number](json.dumps(answer).encode())
 
     def finished(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
