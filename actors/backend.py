@@ -14,18 +14,30 @@ import structlog
 
 from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.listener import Listener
+from actors.conversation import Connect
+from actors.conversations import Conversations
 from actors.core.breaker import Breaker
+from actors.core.call import Call
+from actors.core.conversation_key import ConversationKey
+from actors.core.expiring import Expiring
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.outcome import Failure, FailureKind
+from actors.core.resource_updates import LISTEN
 from actors.core.settings import BackendSettings
 from actors.refs import ActorGone, RouterRef
-from actors.running_call import RunningCall
+from actors.running_calls import RunningCalls
+from actors.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from actors.supervisor import Supervisor
-from actors.transports.transport import Transport
 
 BEAT_SECONDS: Final = 5.0
 """Between two signs of life to the Router."""
+
+TICKET_SECONDS: Final = 3600.0
+"""How long a taken ticket is remembered; the states that tickets come from are worth nothing long before."""
+
+MAX_TICKETS: Final = 16 * 1024
+"""Remembered at once; then the oldest goes."""
 
 log = structlog.get_logger()
 
@@ -43,7 +55,7 @@ class Backend:
         secret: bytes,
         addresses: tuple[str, str | None],
         router: RouterRef,
-        connect: Callable[[BackendSettings], Transport],
+        connect: Connect,
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float],
         beat_seconds: float = BEAT_SECONDS,
@@ -58,8 +70,7 @@ class Backend:
         self._clock = clock
         self._beat_seconds = beat_seconds
         self._breaker = Breaker(settings.breaker)
-        self._calls: dict[bytes, RunningCall] = {}
-        self._idle = asyncio.Event()
+        self._tickets: Expiring[bytes, bool] = Expiring(MAX_TICKETS)
         self._stopping = False
         self._sequence = 0
         self._told = asyncio.Event()
@@ -69,10 +80,15 @@ class Backend:
             secret,
             self,
             backend=settings.name,
-            # the limit on calls is the Backend's own, with its own words: the bus must not refuse first
-            exchange_settings=ExchangeSettings(max_running=settings.concurrency_limit + 1),
+            # the limits are the Backend's own, with its own words: the bus must not refuse first
+            exchange_settings=ExchangeSettings(
+                max_running=settings.concurrency_limit + settings.max_parked + MAX_SUBSCRIPTIONS + 1
+            ),
         )
         self._supervisor = Supervisor(settings, connect, self._changed, clock=clock, dice=dice)
+        self._conversations = Conversations(settings, connect, self._supervisor, dice=dice)
+        self._calls = RunningCalls(settings, self._conversations, self._breaker, clock)
+        self._subscriptions = Subscriptions(settings.name, self._conversations, clock=clock)
 
     def __repr__(self) -> str:
         """The name Ray's dashboard shows."""
@@ -114,60 +130,70 @@ class Backend:
         )
 
     def load(self) -> Load:
-        """What rides on every outcome."""
-        return Load(len(self._calls), self._breaker.state, self._breaker.retry_after(self._clock()) or 0.0)
+        """What rides on every outcome. Who waits for a client's answer is no load."""
+        return Load(self._calls.in_flight, self._breaker.state, self._breaker.retry_after(self._clock()) or 0.0)
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new calls, let the running ones finish for a while, then end the server."""
         self._stopping = True
         self._changed()
-        if self._calls:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(drain_seconds):
-                    await self._idle.wait()
-        await self._supervisor.stop()
+        self._subscriptions.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(drain_seconds):
+                await self._calls.drained()
+        await asyncio.gather(self._supervisor.stop(), self._conversations.close())
         await self._listener.close()
         if self._beats is not None:
             self._beats.cancel()
         log.info("backend_stopped", backend=str(self._key))
 
     def opened(self, exchange: Exchange) -> None:
-        """Admit a call, or refuse it at once. Rungs, in order:
-
-        1. A backend that stops or is down takes none.
-        2. No more than the concurrency limit.
-        3. Not while the breaker refuses.
-        """
-        name = self._settings.name
-        upstream = self._supervisor.upstream
-        if self._stopping or upstream is None:
-            detail = "it is stopping" if self._stopping else self._supervisor.detail
-            exchange.finish(Failure(FailureKind.UNAVAILABLE, name, detail, self._supervisor.retry_after()))
+        """Admit a call, or refuse it at once; see `_refusal`. A subscription is no call, and has rungs of its own."""
+        call, now = exchange.call, self._clock()
+        if call.method == LISTEN and not self._stopping:
+            self._subscriptions.opened(exchange)
             return
-        if len(self._calls) >= self._settings.concurrency_limit:
-            exchange.finish(Failure(FailureKind.BUSY, name, retry_after=1.0))
-            return
-        now = self._clock()
-        permit = self._breaker.admit(now)
+        key = self._conversations.key_of(call)
+        refusal = self._refusal(call, key, now)
+        permit = self._breaker.admit(now) if refusal is None else None
         if permit is None:
-            exchange.finish(Failure(FailureKind.BREAKER_OPEN, name, retry_after=self._breaker.retry_after(now)))
+            retry_after = self._breaker.retry_after(now)
+            exchange.finish(refusal or Failure(FailureKind.BREAKER_OPEN, self._settings.name, retry_after=retry_after))
             return
-        limit = min(exchange.call.time_left, self._settings.timeout)
-        call = RunningCall(exchange, name, self._finished, self._breaker, permit, self._clock)
-        self._calls[exchange.id] = call
-        call.start(upstream, limit)
+        if call.ticket:
+            self._tickets.put(call.ticket, True, until=now + TICKET_SECONDS)
+        self._calls.carry(exchange, permit, key)
 
     def cancelled_origin(self, origin: bytes) -> None:
-        """Stop every call made for one downstream request."""
-        for call in [call for call in self._calls.values() if call.origin == origin]:
-            call.cancel("the client cancelled the request")
+        """Stop all that is done for one downstream request, or in one downstream session, which is over then."""
+        if not origin:
+            return
+        self._calls.cancelled_origin(origin)
+        self._subscriptions.cancelled_origin(origin)
+        self._conversations.end_session(origin)
 
-    def _finished(self, call: RunningCall) -> None:
-        self._calls.pop(call.id, None)
-        if self._stopping and not self._calls:
-            self._idle.set()
+    def _refusal(self, call: Call, key: ConversationKey | None, now: float) -> Failure | None:
+        """Why a call is refused before the breaker is asked. Rungs, in order; the first which decides wins.
+
+        1. A backend that stops takes none.
+        2. Its conversation with the server is up, or can be opened.
+        3. No more than the concurrency limit.
+        4. A ticket is taken once.
+        5. There is room for its conversation.
+        """
+        name = self._settings.name
+        if self._stopping:
+            return Failure(FailureKind.UNAVAILABLE, name, "it is stopping")
+        if (absence := self._conversations.absence(key)) is not None:
+            return absence
+        if self._calls.in_flight >= self._settings.concurrency_limit:
+            return Failure(FailureKind.BUSY, name, retry_after=1.0)
+        if call.ticket and self._tickets.get(call.ticket, now):
+            return Failure(FailureKind.REPLAYED, name)
+        return self._conversations.crowding(key)
 
     def _changed(self) -> None:
+        self._subscriptions.learned(self._supervisor.facts)
         self._sequence += 1
         self._told.set()
 

@@ -8,6 +8,7 @@ from ray.exceptions import RayError
 
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, Status
+from actors.core.session_state import Change, Found, SessionNews, SessionState
 from actors.core.tally import BackendFacts, Report
 from actors.core.view import View
 
@@ -59,6 +60,14 @@ class RouterRef:
         """
         return bool(await _ask(self._handle.beat, key, epoch, sequence, load))
 
+    async def close(self) -> None:
+        """See `Router.close`.
+
+        Raises:
+            ActorGone: it has not heard.
+        """
+        await _ask(self._handle.close)
+
     async def watch(self, generation: str, version: int) -> View:
         """See `Router.watch`.
 
@@ -67,6 +76,58 @@ class RouterRef:
         """
         view: View = await _ask(self._handle.watch, generation, version, limit=WATCH_SECONDS + CALL_LIMIT)
         return view
+
+    async def open_session(self, state: SessionState) -> bool:
+        """See `Router.open_session`.
+
+        Raises:
+            ActorGone: it may not have heard.
+        """
+        return bool(await _ask(self._handle.open_session, state))
+
+    async def find_sessions(self, asked: Sequence[SessionState]) -> Found:
+        """See `Router.find_sessions`.
+
+        Raises:
+            ActorGone: nothing was found out.
+        """
+        found: Found = await _ask(self._handle.find_sessions, asked)
+        return found
+
+    async def change_session(self, asked: SessionState, change: Change) -> Found:
+        """See `Router.change_session`.
+
+        Raises:
+            ActorGone: it may not have heard.
+        """
+        found: Found = await _ask(self._handle.change_session, asked, change)
+        return found
+
+    async def touch_sessions(self, nonces: Sequence[bytes]) -> None:
+        """See `Router.touch_sessions`.
+
+        Raises:
+            ActorGone: it may not have heard.
+        """
+        await _ask(self._handle.touch_sessions, nonces)
+
+    async def tell_sessions(self, states: Sequence[SessionState], ended: Sequence[bytes]) -> None:
+        """See `Router.tell_sessions`.
+
+        Raises:
+            ActorGone: it may not have heard; it may be told again.
+        """
+        await _ask(self._handle.tell_sessions, states, ended)
+
+    async def session_news(self, generation: str, after: int) -> SessionNews:
+        """See `Router.session_news`.
+
+        Raises:
+            ActorGone: no news this time.
+        """
+        limit = WATCH_SECONDS + CALL_LIMIT
+        news: SessionNews = await _ask(self._handle.session_news, generation, after, limit=limit)
+        return news
 
 
 class MetricsRef:

@@ -1,4 +1,4 @@
-"""The Router: which backends exist, what they offer, and how every ingress learns of it.
+"""The Router: which backends exist, what they offer, which sessions live, and how every ingress learns of it.
 
 A plain class: `actors.runtime` makes it an actor, tests use it as it is. It never sees a call. It waits for nobody:
 Backends tell it, ingress replicas watch it, and Metrics is told.
@@ -6,7 +6,7 @@ Backends tell it, ingress replicas watch it, and Metrics is told.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,17 +16,20 @@ from actors.core.catalogue import aggregate
 from actors.core.listing import Facts, Listing
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
-from actors.core.settings import BackendSettings, Naming
+from actors.core.session_book import SessionBook
+from actors.core.session_state import Change, Found, SessionNews, SessionState
+from actors.core.settings import BackendSettings, Naming, ServerSettings
 from actors.core.tally import BackendFacts
 from actors.core.view import BackendView, View
 from actors.refs import WATCH_SECONDS, MetricsRef
+from actors.session_desk import SessionDesk
 
 LOST_SECONDS: Final = 16.0
 """A replica that gave no sign of life for three beats is taken to be gone."""
 
 GATHER_SECONDS: Final = 8.0
-"""How long a Router that has just started listens before it publishes less than everything: after a restart the
-Backends are all there, and a View without them would empty every list."""
+"""How long a Router that has just started listens before it publishes less than everything, and before it calls a
+session unknown: after a restart the Backends and the sessions are all there, and will be told."""
 
 QUIET_SECONDS: Final = 0.05
 """Changes that come together are published together."""
@@ -35,7 +38,7 @@ log = structlog.get_logger()
 
 
 class Router:
-    """Owns membership and catalogue; publishes the View."""
+    """Owns membership, catalogue and sessions; publishes the View."""
 
     def __init__(
         self,
@@ -44,10 +47,11 @@ class Router:
         *,
         generation: str,
         metrics: MetricsRef,
+        server: ServerSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
         watch_seconds: float = WATCH_SECONDS,
     ) -> None:
-        """`generation` is another one for each life of the actor."""
+        """`generation` is another one for each life of the actor; `server` has the limits of sessions."""
         self._backends: Mapping[str, BackendSettings] = {each.name: each for each in backends}
         self._naming = naming
         self._metrics = metrics
@@ -62,7 +66,16 @@ class Router:
         self._restarts: dict[ReplicaKey, int] = {}
         self._listings: dict[str, Listing] = {}
         self._facts: dict[str, Facts] = {}
+        limits = server or ServerSettings()
+        self._sessions = SessionDesk(
+            generation,
+            SessionBook(idle_seconds=limits.session_idle_seconds, max_sessions=limits.max_sessions),
+            gather_seconds=GATHER_SECONDS,
+            watch_seconds=watch_seconds,
+            clock=clock,
+        )
         self._view = View(generation=generation)
+        self._closing = False
         self._published = asyncio.Event()
         self._changes: asyncio.TimerHandle | None = None
         self._rounds: asyncio.Task[None] | None = None
@@ -101,6 +114,11 @@ class Router:
         self._loads[key] = load
         return True
 
+    async def close(self) -> None:
+        """The gateway is about to end: let every ingress know, so that streams end in good order."""
+        self._closing = True
+        self._publish()
+
     async def watch(self, generation: str, version: int) -> View:
         """Give the View as soon as it differs from the one named, or after a while even so."""
         self._keep_time()
@@ -113,6 +131,31 @@ class Router:
         except TimeoutError:
             pass
         return self._view
+
+    async def open_session(self, state: SessionState) -> bool:
+        """See `SessionDesk.open`."""
+        return self._sessions.open(state)
+
+    async def find_sessions(self, asked: Iterable[SessionState]) -> Found:
+        """See `SessionDesk.find`."""
+        return self._sessions.find(asked)
+
+    async def change_session(self, asked: SessionState, change: Change) -> Found:
+        """See `SessionDesk.change`."""
+        return self._sessions.change(asked, change)
+
+    async def touch_sessions(self, nonces: Iterable[bytes]) -> None:
+        """See `SessionDesk.touch`."""
+        self._sessions.touch(nonces)
+
+    async def tell_sessions(self, states: Iterable[SessionState], ended: Iterable[bytes]) -> None:
+        """See `SessionDesk.tell`; an end that happens is told in the same way as one that happened."""
+        self._sessions.tell(states, ended)
+
+    async def session_news(self, generation: str, after: int) -> SessionNews:
+        """See `SessionDesk.news`."""
+        self._keep_time()
+        return await self._sessions.news(generation, after)
 
     def _is_replica(self, key: ReplicaKey) -> bool:
         settings = self._backends.get(key.backend)
@@ -140,6 +183,7 @@ class Router:
             version=self._view.version + 1,
             backends={name: self._backend_view(settings) for name, settings in sorted(self._backends.items())},
             catalogue=aggregate(listings, self._naming),
+            closing=self._closing,
         )
         self._published.set()
         self._published = asyncio.Event()
@@ -154,6 +198,8 @@ class Router:
         return BackendView(
             name=settings.name,
             timeout=settings.timeout,
+            park_seconds=settings.park_seconds,
+            isolation=settings.isolation,
             replicas=tuple(_without_listing(status) for status in replicas if status is not None),
             facts=self._facts.get(settings.name),
             listing=self._listings.get(settings.name, Listing()),
@@ -170,7 +216,8 @@ class Router:
             self.look_round()
 
     def look_round(self) -> None:
-        """Notice who has gone silent, and publish what was held back long enough."""
+        """Notice who has gone silent and what is used no longer, and publish what was held back long enough."""
+        self._sessions.look_round()
         now = self._clock()
         for key, heard_at in self._heard_at.items():
             status = self._statuses[key]

@@ -21,7 +21,7 @@ from actors.backend import Backend
 from actors.connect import connect
 from actors.core.identity import VERSION
 from actors.core.membership import ReplicaKey
-from actors.core.settings import BackendSettings, Naming
+from actors.core.settings import BackendSettings, Naming, ServerSettings
 from actors.garbage import calm_collector
 from actors.leftovers import is_abandoned
 from actors.metrics import Metrics
@@ -83,9 +83,11 @@ def stop_ray() -> None:
 class RouterActor(Router):
     """The Router in its own process."""
 
-    def __init__(self, backends: Sequence[BackendSettings], naming: Naming, log_format: str) -> None:
+    def __init__(
+        self, backends: Sequence[BackendSettings], naming: Naming, log_format: str, server: ServerSettings | None
+    ) -> None:
         logs.configure(log_format)
-        super().__init__(backends, naming, generation=uuid.uuid4().hex, metrics=find_metrics())
+        super().__init__(backends, naming, generation=uuid.uuid4().hex, metrics=find_metrics(), server=server)
 
 
 class MetricsActor(Metrics):
@@ -113,7 +115,7 @@ class BackendActor(Backend):
             epoch=uuid.uuid4().hex,
             node=context.get_node_id(),
             secret=secret,
-            addresses=(_socket_address(), f"tcp:{ray.util.get_node_ip_address()}:0" if spread else None),
+            addresses=listening_addresses(spread=spread),
             router=find_router(),
             connect=connect,
             dice=random.SystemRandom().random,
@@ -143,10 +145,12 @@ def start_metrics(log_format: str) -> MetricsRef:
     return MetricsRef(actor.remote(log_format))
 
 
-def start_router(backends: Sequence[BackendSettings], naming: Naming, log_format: str) -> RouterRef:
-    """Start the Router; Metrics must have been started."""
+def start_router(
+    backends: Sequence[BackendSettings], naming: Naming, log_format: str, server: ServerSettings | None = None
+) -> RouterRef:
+    """Start the Router; Metrics must have been started. `server` has the limits of sessions."""
     actor = ray.remote(**ACTOR_OPTIONS, name=ROUTER)(RouterActor)
-    return RouterRef(actor.remote(tuple(backends), naming, log_format))
+    return RouterRef(actor.remote(tuple(backends), naming, log_format, server))
 
 
 def start_backend(
@@ -181,6 +185,15 @@ def find_metrics() -> MetricsRef:
 def new_secret() -> bytes:
     """The secret with which both ends of a link prove that they belong to one gateway."""
     return secrets.token_bytes(32)
+
+
+def listening_addresses(*, spread: bool) -> tuple[str, str | None]:
+    """Where a process of the gateway listens on the bus: for its own node, and for others if it is `spread`.
+
+    Raises:
+        OSError: there is no folder for sockets that is ours alone.
+    """
+    return _socket_address(), f"tcp:{ray.util.get_node_ip_address()}:0" if spread else None
 
 
 def _find(name: str) -> Any:

@@ -2,22 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from functools import partial
 from typing import Final
 
 import structlog
 
+from actors.conversation import Connect, Conversation
 from actors.core.backoff import Backoff, CrashLoop
+from actors.core.conversation_key import declared_for_all
+from actors.core.endpoints import StdioEndpoint
 from actors.core.jsonrpc import Message
 from actors.core.listing import Facts, Listing
 from actors.core.membership import ReplicaState
+from actors.core.outcome import Failure, FailureKind
 from actors.core.revisions import Era
 from actors.core.settings import BackendSettings
-from actors.transports.transport import Transport
+from actors.running_call import RunningCall
 from actors.upstream.asking import UpstreamError
-from actors.upstream.detect import open_upstream
 from actors.upstream.upstream import Upstream
+from actors.watchers import Watchers
 
 QUIET_SECONDS: Final = 0.1
 """A server that changes its lists says so many times at once; the lists are read once, this much later."""
@@ -40,7 +42,7 @@ class Supervisor:
     def __init__(
         self,
         settings: BackendSettings,
-        connect: Callable[[BackendSettings], Transport],
+        connect: Connect,
         changed: Callable[[], None],
         *,
         clock: Callable[[], float],
@@ -55,6 +57,8 @@ class Supervisor:
         self._sleep = sleep
         self._backoff = Backoff(first=0.5, factor=2.0, cap=30.0)
         self._crashes = CrashLoop(CRASH_LOOP_EXITS, CRASH_LOOP_WINDOW)
+        stateful = isinstance(settings.endpoint, StdioEndpoint)
+        self._declared = declared_for_all(settings.isolation, stateful=stateful)
         self._life: asyncio.Task[None] | None = None
         self._outdated = asyncio.Event()
         self._next_start = 0.0
@@ -68,6 +72,8 @@ class Supervisor:
         self.facts: Facts | None = None
         self.listing: Listing | None = None
         """The last one read; kept while the server is away."""
+        self.watchers = Watchers()
+        """Who hears of updates of resources in this conversation."""
         self.settled = asyncio.Event()
         """Set once the server is up, has failed for the first time, or is not wanted any more."""
 
@@ -75,10 +81,22 @@ class Supervisor:
         """Start the server, and keep it started."""
         self._life = asyncio.get_running_loop().create_task(self._live())
 
-    def retry_after(self) -> float | None:
-        """Seconds until the next start, when one is waited for."""
+    def absence(self) -> Failure | None:
+        """Why a call cannot be sent, and when it can if that is known; nothing if the server is up."""
+        if self.upstream is not None:
+            return None
         left = self._next_start - self._clock()
-        return left if self.upstream is None and left > 0 else None
+        return Failure(FailureKind.UNAVAILABLE, self._settings.name, self.detail, left if left > 0 else None)
+
+    def carry(self, call: RunningCall, seconds: float) -> None:
+        """Send a call; it is given up after so many seconds."""
+        if self.upstream is None:
+            call.finished(Failure(FailureKind.UNAVAILABLE, self._settings.name, self.detail))
+        else:
+            call.start(self.upstream, seconds)
+
+    def drop(self, call: RunningCall) -> None:
+        """Let go of a call that is over: the adapter has done so already."""
 
     async def stop(self) -> None:
         """End the server."""
@@ -90,8 +108,8 @@ class Supervisor:
     async def _live(self) -> None:
         waits = 0
         while True:
-            async with AsyncExitStack() as resources:
-                reason = await self._serve_once(resources)
+            async with Conversation(self._settings, self._connect, self._notified) as conversation:
+                reason = await self._serve_once(conversation)
                 waits = 0 if self.state is ReplicaState.UP else waits
                 pause = self._backoff.delay(waits, self._dice())
                 waits += 1
@@ -104,31 +122,18 @@ class Supervisor:
             await self._sleep(pause)
             self.restarts += 1
 
-    async def _serve_once(self, resources: AsyncExitStack) -> str:
-        """Start the server and follow it to its end; gives the reason of the end. `resources` are then to be closed."""
-        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async def _serve_once(self, conversation: Conversation) -> str:
+        """Start the server and follow it to its end; gives the reason of the end."""
         known, self._era = self._era, None
         self._outdated.clear()
-
-        async def connect() -> Transport:
-            nonlocal lost
-            await resources.aclose()  # an old server may have died of the modern question
-            lost = ending = asyncio.get_running_loop().create_future()
-            transport = self._connect(self._settings)
-            transport.closed = partial(_settle, ending)
-            resources.push_async_callback(transport.close)
-            await transport.connect()
-            return transport
-
         try:
             async with asyncio.timeout(self._settings.start_timeout):
-                limit = self._settings.start_timeout
-                upstream = await open_upstream(connect, self._settings.name, self._notified, limit=limit, known=known)
-                resources.callback(upstream.stop)
+                upstream = await conversation.open(known, self._declared)
                 self.listing = await upstream.list_everything(self.listing or Listing())
             self._era = upstream.facts.era
             self.facts = upstream.facts
             self.upstream = upstream
+            self.watchers.follow(upstream)
             self._move(ReplicaState.UP, "")
             log.info(
                 "backend_up",
@@ -137,21 +142,22 @@ class Supervisor:
                 revision=self.facts.revision,
                 tools=len(self.listing.tools),
             )
-            return await self._follow(upstream, lost)
+            return await self._follow(upstream, conversation)
         except TimeoutError:
             return f"not ready within {self._settings.start_timeout:g} s"
         except (OSError, UpstreamError) as error:
-            return lost.result() if lost.done() else str(error)  # the owner may hear more than a caller
+            return conversation.last_words or str(error)  # the owner may hear more than a caller
         except Exception:  # a bug in one conversation must not end the supervision of the server
             log.exception("conversation_failed", backend=self._settings.name)
             return "the gateway failed while it spoke with it; see its log"
         finally:
             self.upstream = None
+            self.watchers.follow(None)
 
-    async def _follow(self, upstream: Upstream, lost: asyncio.Future[str]) -> str:
+    async def _follow(self, upstream: Upstream, conversation: Conversation) -> str:
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._read_again(upstream))
-            reason = await lost
+            reason = await conversation.lost()
             reading.cancel()
         return reason
 
@@ -179,14 +185,11 @@ class Supervisor:
     def _notified(self, message: Message) -> None:
         if message.method is not None and message.method.endswith("/list_changed"):
             self._outdated.set()
+        else:
+            self.watchers.heard(message)
 
     def _move(self, state: ReplicaState, detail: str) -> None:
         self.state = state
         self.detail = detail
         self.settled.set()
         self._changed()
-
-
-def _settle(ending: asyncio.Future[str], reason: str) -> None:
-    if not ending.done():
-        ending.set_result(reason or "it went away")

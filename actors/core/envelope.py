@@ -1,16 +1,19 @@
-"""Reads the body of a POST: one JSON-RPC message, or the error it deserves."""
+"""Reads what a client sends: a JSON-RPC message, several in a batch, or the error it deserves."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from actors.core import jsonrpc
-from actors.core.jsonrpc import Object
+from actors.core import ask, jsonrpc
+from actors.core.jsonrpc import Message, Object
 
 NULL_ID: Final = b"null"
 ID_LIMIT: Final = 512
 """Bytes of a request id; it is repeated in the answer and kept while the call runs."""
+
+BATCH_LIMIT: Final = 256
+"""Messages in a batch: each may be a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,39 @@ class Envelope:
     meta: Object
 
 
-def read_envelope(body: bytes) -> Envelope | Malformed:
-    """Take a request or a notification apart, one level deep. Rungs, in order:
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A client's answer to a request of ours."""
+
+    id: bytes
+    """Raw JSON."""
+    answer: bytes
+    """As `core.ask` writes answers."""
+
+
+Incoming = Envelope | Response | Malformed
+
+_NO_MESSAGE: Final = Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 message")
+
+
+def read_batch(body: bytes) -> list[Incoming] | Malformed | None:
+    """The messages of a batch (2025-03-26, basic, Batching), at least one; nothing if the body is no array."""
+    if body.lstrip()[:1] != b"[":
+        return None
+    try:
+        items = jsonrpc.decode_list(body)
+    except msgspec.DecodeError:
+        return Malformed(jsonrpc.PARSE_ERROR, "the body is not JSON")
+    if not 0 < len(items) <= BATCH_LIMIT:
+        return Malformed(jsonrpc.INVALID_REQUEST, f"a batch holds 1 to {BATCH_LIMIT} messages")
+    return [read_message(bytes(item)) for item in items]
+
+
+def read_message(body: bytes) -> Incoming:
+    """Take one message apart, one level deep. Rungs, in order:
 
     1. It is JSON.
-    2. It is an object with `jsonrpc` 2.0 and a method; a response or a batch is neither.
+    2. It is an object with `jsonrpc` 2.0, and a method, or an id with a result or an error.
     3. Its id is a string or an integer.
     4. Its params and their `_meta` are objects, or null, which some clients write for nothing.
     """
@@ -52,17 +83,28 @@ def read_envelope(body: bytes) -> Envelope | Malformed:
         return _not_a_message(body)
     except msgspec.DecodeError:
         return Malformed(jsonrpc.PARSE_ERROR, "the body is not JSON")
-    if message.jsonrpc != "2.0" or message.method is None:
-        return Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request or notification")
     request_id = bytes(message.id)
+    if message.jsonrpc != "2.0" or (message.method is None and not request_id):
+        return _NO_MESSAGE
     if request_id and not _is_id(request_id):
         return Malformed(jsonrpc.INVALID_REQUEST, "an id is a string or an integer")
+    if message.method is None:
+        return _response(message)
     try:
         params = _members(message.params)
         meta = _members(params.pop("_meta", msgspec.Raw()))
     except msgspec.DecodeError:
         return Malformed(jsonrpc.INVALID_REQUEST, "params and their _meta are objects")
     return Envelope(message.method, request_id or None, params, meta)
+
+
+def _response(message: Message) -> Response | Malformed:
+    result, error = bytes(message.result), bytes(message.error)
+    if jsonrpc.is_object(result) and not error:
+        return Response(bytes(message.id), ask.result(result))
+    if jsonrpc.is_object(error) and not result:
+        return Response(bytes(message.id), ask.refusal(error))
+    return _NO_MESSAGE
 
 
 def _members(raw: msgspec.Raw) -> Object:
@@ -84,4 +126,4 @@ def _not_a_message(body: bytes) -> Malformed:
         msgspec.json.decode(body, type=msgspec.Raw)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return Malformed(jsonrpc.PARSE_ERROR, "the body is not JSON")
-    return Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request or notification")
+    return _NO_MESSAGE

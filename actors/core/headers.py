@@ -18,8 +18,15 @@ METHOD_HEADER: Final = "Mcp-Method"
 NAME_HEADER: Final = "Mcp-Name"
 PARAM_PREFIX: Final = "Mcp-Param-"
 
-NAME_KEYS: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-"""The methods with an `Mcp-Name`, and the parameter it repeats."""
+NAME_KEYS: Final = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
+"""The methods with an `Mcp-Name`, and the parameter it repeats (for tasks: SEP-2663, Routing Headers)."""
 
 ANNOTATION: Final = "x-mcp-header"
 """The key of a property's schema which asks for an `Mcp-Param` header."""

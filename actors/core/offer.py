@@ -2,31 +2,45 @@
 
 from contextlib import suppress
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import xxhash
 
 from actors.core import headers, jsonrpc
-from actors.core.catalogue import Catalogue
+from actors.core.catalogue import Catalogue, Entry
+from actors.core.cursor import page_of
 from actors.core.identity import GATEWAY_INFO
 from actors.core.jsonrpc import Object
 from actors.core.listing import Facts, Kind
+from actors.core.promises import merged, promised
 from actors.core.rendering import complete
-from actors.core.revisions import HANDSHAKE_REVISIONS, MODERN_REVISIONS, Era
+from actors.core.revisions import HANDSHAKE_REVISIONS, MODERN_REVISIONS, Era, era_of
 from actors.core.routing import Rejection, Route, route, route_unchanged
+from actors.core.tool_entry import tool_for
 from actors.core.view import View
 
-CARRIED: Final = ("tools", "resources", "prompts", "completions")
-"""The server capabilities which the gateway carries; others are not promised to clients."""
+PAGE_ENTRIES: Final = 1000
+"""Entries of a list on one page: most lists have one, and clients that do not ask for the next miss nothing."""
+
+CHANGES: Final = {
+    "tools": (Kind.TOOLS,),
+    "resources": (Kind.RESOURCES, Kind.TEMPLATES),
+    "prompts": (Kind.PROMPTS,),
+}
+"""The lists whose change each `notifications/<key>/list_changed` tells."""
+
+INVALID_CURSOR: Final = Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor")
 
 
 class Offer:
     """One endpoint in one View: the aggregate, or one backend."""
 
-    def __init__(self, view: View, backend: str | None) -> None:
+    def __init__(self, view: View, backend: str | None, page_entries: int = PAGE_ENTRIES) -> None:
         self.view = view
         self.backend = backend
-        self._lists: dict[tuple[Kind, Era], bytes] = {}
+        self._page_entries = page_entries
+        self._first_pages: dict[tuple[Kind, str], bytes] = {}
         self._annotated: dict[str, tuple[headers.ParamHeader, ...]] = {}
 
     @property
@@ -45,26 +59,38 @@ class Offer:
             return route_unchanged(method, params, self.backend)
         return route(method, params, self.catalogue, era)
 
-    def list_result(self, kind: Kind, era: Era) -> bytes:
-        """The result of a list method: everything, on one page."""
-        known = self._lists.get((kind, era))
+    def list_result(self, kind: Kind, revision: str, cursor: str | None = None) -> bytes | Rejection:
+        """The result of a list method for a client of `revision`: the page after `cursor`, or the first."""
+        if cursor is not None:
+            return self._page(kind, revision, cursor)
+        known = self._first_pages.get((kind, revision))
         if known is None:
-            entries = msgspec.Raw(b"[" + b",".join(entry.body for entry in self.catalogue.of(kind).values()) + b"]")
-            members: Object = {kind.value: entries}
-            known = complete(members, self._server_info) if era is Era.MODERN else jsonrpc.encode(members)
-            self._lists[kind, era] = known
+            page = self._page(kind, revision, None)
+            assert isinstance(page, bytes), "there is always a first page"  # noqa: S101
+            known = self._first_pages[kind, revision] = page
         return known
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """For each of `CHANGES` a text that is another one when its lists are."""
+        return {name: self._digest(kinds) for name, kinds in CHANGES.items()}
 
     def initialize_result(self, revision: str) -> bytes:
         """The answer to `initialize`."""
         members = {"protocolVersion": jsonrpc.raw(revision), "serverInfo": msgspec.Raw(self._server_info)}
-        return jsonrpc.encode({**members, **self._introduction})
+        return jsonrpc.encode({**members, **self._introduction(era_of(revision))})
 
     @cached_property
     def discover_result(self) -> bytes:
         """The answer to `server/discover`."""
         versions = [*MODERN_REVISIONS, *reversed(HANDSHAKE_REVISIONS)]
-        return complete({"supportedVersions": jsonrpc.raw(versions), **self._introduction}, self._server_info)
+        return complete(
+            {"supportedVersions": jsonrpc.raw(versions), **self._introduction(Era.MODERN)}, self._server_info
+        )
+
+    def promises(self, capability: str) -> bool:
+        """Whether the endpoint says that it has a capability; one whose server was never up promises nothing."""
+        return capability in self._promised
 
     def annotated_params(self, tool: str) -> tuple[headers.ParamHeader, ...]:
         """The arguments of a tool that a modern client repeats in headers; most tools have none."""
@@ -77,6 +103,31 @@ class Offer:
             self._annotated[tool] = known
         return known
 
+    def _page(self, kind: Kind, revision: str, cursor: str | None) -> bytes | Rejection:
+        page = page_of(self.catalogue.of(kind), kind, cursor, self._page_entries)
+        if page is None:
+            return INVALID_CURSOR
+        bodies = b",".join(self._body(kind, entry, revision) for entry in page.entries)
+        members: Object = {kind.value: msgspec.Raw(b"[" + bodies + b"]")}
+        if page.next is not None:
+            members["nextCursor"] = jsonrpc.raw(page.next)
+        return complete(members, self._server_info) if era_of(revision) is Era.MODERN else jsonrpc.encode(members)
+
+    def _body(self, kind: Kind, entry: Entry, revision: str) -> bytes:
+        facts = self.view.backends[entry.backend].facts
+        return tool_for(revision, entry.body, facts.era) if kind is Kind.TOOLS and facts is not None else entry.body
+
+    def _digest(self, kinds: tuple[Kind, ...]) -> str:
+        hasher = xxhash.xxh3_64()
+        for kind in kinds:
+            for entry in self.catalogue.of(kind).values():
+                hasher.update(entry.body)
+        return hasher.hexdigest()
+
+    @cached_property
+    def _promised(self) -> frozenset[str]:
+        return frozenset(self._capabilities(Era.MODERN))
+
     @cached_property
     def _server_info(self) -> bytes:
         """The one server's own; ours on the aggregate, and for a server that does not say what clients insist on."""
@@ -87,15 +138,17 @@ class Offer:
                     return self.facts.server_info
         return jsonrpc.encode(GATEWAY_INFO)
 
-    @cached_property
-    def _introduction(self) -> Object:
-        # the aggregate promises all it can carry: a backend may come up later, and handshake clients ask only once
-        names = CARRIED if self.facts is None else [name for name in CARRIED if name in self.facts.capabilities]
+    def _introduction(self, era: Era) -> Object:
+        members = {"capabilities": jsonrpc.raw(self._capabilities(era))}
         instructions = self._instructions() if self.facts is None else self.facts.instructions
-        members = {"capabilities": jsonrpc.raw({name: {} for name in names})}
         if instructions:
             members["instructions"] = jsonrpc.raw(instructions)
         return members
+
+    def _capabilities(self, era: Era) -> dict[str, Any]:
+        if self.backend is not None:
+            return {} if self.facts is None else promised(self.facts, era)
+        return merged([each.facts for each in self.view.backends.values() if each.facts is not None], era)
 
     def _instructions(self) -> str | None:
         """Those of all servers, each under the name of its backend."""

@@ -1,6 +1,7 @@
-"""A server's answer in the form of the client's era.
+"""A server's answer in the form of the client's revision.
 
-Within one era it passes untouched; between them only the members that one of the two does not have come and go.
+Within one era it passes untouched but for what came later than the client; between them only the members that one of
+the two does not have come and go.
 """
 
 from typing import Final
@@ -8,10 +9,11 @@ from typing import Final
 import msgspec
 
 from actors.core import jsonrpc
+from actors.core.call_result import call_result_for
 from actors.core.identity import GATEWAY_INFO
 from actors.core.jsonrpc import Object
 from actors.core.outcome import Reply
-from actors.core.revisions import Era
+from actors.core.revisions import Era, era_of
 
 RESULT_TYPE: Final = "resultType"
 COMPLETE: Final = b'"complete"'
@@ -28,17 +30,18 @@ _RESERVED_CODES: Final = range(-32099, -32019)
 """Codes that the modern era keeps for itself (2026-07-28, basic, Error Codes); a handshake server means others."""
 
 
-def result_for(era: Era, method: str, reply: Reply) -> bytes | None:
-    """The `result` member for a client of `era`; nothing if the answer has no form there.
+def result_for(revision: str, method: str, reply: Reply) -> bytes | None:
+    """The `result` member for a client of `revision`; nothing if the answer has no form there.
 
     A modern server's question to a handshake client is such an answer. What is no JSON object passes as it is.
     """
-    if era is reply.era is Era.HANDSHAKE:
-        return reply.body
     try:
-        return _modern_result(method, reply) if era is Era.MODERN else _legacy_result(reply.body)
+        if era_of(revision) is Era.MODERN:
+            return _modern_result(method, reply)
+        body = reply.body if reply.era is Era.HANDSHAKE else _legacy_result(reply.body)
     except msgspec.DecodeError:
         return reply.body
+    return None if body is None else call_result_for(revision, method, body)
 
 
 def error_for(era: Era, method: str, reply: Reply) -> tuple[int, bytes]:
@@ -72,6 +75,10 @@ def _modern_result(method: str, reply: Reply) -> bytes:
     owed = {RESULT_TYPE: COMPLETE, "_meta": _meta(_GATEWAY_INFO)}
     if method in CACHEABLE:
         owed |= CACHE_HINTS
+    told = members.get("_meta", b"")
+    if jsonrpc.is_object(told) and jsonrpc.SERVER_INFO_KEY not in jsonrpc.decode_object(told):
+        members["_meta"] = jsonrpc.raw_bytes(_meta(_GATEWAY_INFO, told))
+        body = jsonrpc.encode(members)
     for key, value in owed.items():
         if key not in members:
             body = jsonrpc.with_member(body, key, value)
@@ -105,5 +112,5 @@ def _legacy_code(code: int, told_in: Era, method: str) -> int:
     return jsonrpc.RESOURCE_NOT_FOUND if not_found else code
 
 
-def _meta(server_info: bytes) -> bytes:
-    return jsonrpc.with_member(b"{}", jsonrpc.SERVER_INFO_KEY, server_info)
+def _meta(server_info: bytes, told: bytes | msgspec.Raw = b"{}") -> bytes:
+    return jsonrpc.with_member(bytes(told), jsonrpc.SERVER_INFO_KEY, server_info)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors.core import jsonrpc
-from actors.core.call import NO_CAPABILITIES, Call
+from actors.core.call import Call
+from actors.core.client import Client
 from actors.core.jsonrpc import Object
-from actors.core.revisions import Era
 from actors.core.routing import Route
 
 HOP_KEYS: Final = (
@@ -29,11 +29,11 @@ class Request:
     id: bytes
     """Raw JSON, given back exactly as it came."""
     method: str
-    era: Era
     params: Object
     """Without `_meta`."""
     meta: Object
     """What `_meta` held, all of it."""
+    client: Client
     origin: bytes | None = None
     """See `Call.origin`."""
 
@@ -43,20 +43,23 @@ class Request:
         token = bytes(self.meta.get(jsonrpc.PROGRESS_KEY, b""))
         return token if token[:1] in _TOKEN_STARTS else None
 
-    def call(self, route: Route, time_left: float) -> Call:
-        """The call that this request needs; `time_left` in seconds."""
-        meta = self.meta
+    def call(self, route: Route, time_left: float, ticket: bytes = b"") -> Call:
+        """The call that this request needs; `time_left` in seconds, `ticket` as `Call.ticket`."""
+        meta, client = self.meta, self.client
         passed_on = {key: value for key, value in meta.items() if key not in HOP_KEYS} if meta else meta
-        client_info = meta.get(jsonrpc.CLIENT_INFO_KEY)
         return Call(
             method=self.method,
             params=jsonrpc.encode(route.params),
             time_left=time_left,
             name=route.owned.name or None,
             meta=jsonrpc.encode(passed_on) if passed_on else b"{}",
-            capabilities=bytes(meta.get(jsonrpc.CLIENT_CAPABILITIES_KEY, NO_CAPABILITIES)),
-            client_info=None if client_info is None else bytes(client_info),
+            capabilities=client.capabilities,
+            client_info=client.info,
             wants_progress=self.progress_token is not None,
-            log_level=jsonrpc.text(meta.get(jsonrpc.LOG_LEVEL_KEY)),
+            log_level=client.log_level,
             origin=self.origin,
+            interactive=client.interactive,
+            principal=client.principal,
+            session=client.session,
+            ticket=ticket,
         )

@@ -22,3 +22,8 @@ class Era(StrEnum):
 
     HANDSHAKE = "handshake"
     MODERN = "modern"
+
+
+def era_of(revision: str) -> Era:
+    """The era of a revision; every unknown one is taken to be modern."""
+    return Era.HANDSHAKE if revision in HANDSHAKE_REVISIONS else Era.MODERN

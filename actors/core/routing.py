@@ -36,6 +36,8 @@ class Route:
     """The backend, and the name or URI its server uses."""
     params: Object
     """The parameters with that name or URI in them."""
+    replica: int | None = None
+    """The replica that it must go to; nothing if any will do."""
 
 
 def route(method: str, params: Object, catalogue: Catalogue, era: Era) -> Route | Rejection:

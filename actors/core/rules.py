@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+STRICT: Final = {"extra": "forbid", "strict": True}
+"""For pydantic, which reads it from the classes of settings: no unknown keys, and no `"5"` for a number."""
+
 MAX_SECONDS: Final = 86_400.0
 """A day: longer waits are milliseconds taken for seconds."""
 
@@ -78,8 +81,8 @@ def host_well(host: str) -> bool:
     return True
 
 
-def url_rule(path: str, url: str, *, instead: str) -> Rule:
-    """An HTTP URL with a host; `instead` says where a user name and a password belong."""
+def url_rule(path: str, url: str, *, instead: str, schemes: tuple[str, ...] = ("http", "https")) -> Rule:
+    """A URL with a host, of one of these schemes; `instead` says where a user name and a password belong."""
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         return (path,), False, "must not hold spaces or control characters"
     try:
@@ -87,8 +90,8 @@ def url_rule(path: str, url: str, *, instead: str) -> Rule:
         _ = parts.port
     except ValueError:
         return (path,), False, "is not a valid URL"
-    if parts.scheme not in ("http", "https"):
-        return (path,), False, "must begin with http:// or https://"
+    if parts.scheme not in schemes:
+        return (path,), False, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     if "@" in parts.netloc:
         return (path,), False, f"must not hold a user name or a password: {instead}"
     return (path,), bool(parts.hostname), "names no host"

@@ -5,12 +5,12 @@ Whoever makes one, from a file or by hand, gets a `SettingsError` for what canno
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from actors.core.rules import between, byte_size, clashes, header_rules, host_well, require, seconds, texts, url_rule
+from actors.core.endpoints import Endpoint
+from actors.core.rules import STRICT, between, byte_size, clashes, host_well, require, seconds, url_rule
 
 NAME_PATTERN: Final = r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,30}[A-Za-z0-9])?"
 """A backend's name: part of tool names, which model providers limit to 64 characters. `__` divides it from the tool."""
@@ -27,11 +27,11 @@ LOG_FORMATS: Final = ("text", "json")
 MAX_REPLICAS: Final = 100
 """Each is a process of some 60 MB: a greater number is a slip of the pen."""
 
+MAX_SESSIONS: Final = 50_000
+"""Downstream sessions of the whole gateway: the Router keeps about a kilobyte for each."""
+
 MAX_MESSAGE_BYTES: Final = 31 * 1024 * 1024
 """A message crosses the bus in one frame with a little around it, and a frame has at most 32 MiB."""
-
-_STRICT: Final = {"extra": "forbid", "strict": True}
-"""For pydantic, which reads it from the class: no unknown keys, and no `"5"` for a number."""
 
 _HASH_PATTERN: Final = r"sha256:[0-9a-f]{64}"
 _ALLOWED_HOST_PATTERN: Final = r"[^\s/@]+"
@@ -49,54 +49,22 @@ class Naming(StrEnum):
     """The plain name; of several backends with the same name the first in alphabetical order keeps it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StdioEndpoint:
-    """A server that is started here and spoken to over its standard streams."""
+class Isolation(StrEnum):
+    """Who shares a conversation with the server, and what the server keeps for it."""
 
-    __pydantic_config__: ClassVar = _STRICT
-
-    command: str
-    args: tuple[str, ...] = field(default=(), repr=False)
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Added to a short list of harmless variables; the rest of our environment is not passed on."""
-    cwd: str | None = None
-    """The folder it runs in; ours, if not given."""
-
-    def __post_init__(self) -> None:
-        names_well = all(name and "=" not in name for name in self.env)
-        require(
-            (("command",), bool(self.command.strip()), "must not be empty"),
-            (("cwd",), self.cwd is None or bool(self.cwd.strip()), "must not be empty"),
-            (("env",), names_well, "has a variable whose name is empty or holds `=`"),
-            texts("command", [self.command]),
-            texts("args", self.args),
-            texts("env", [*self.env, *self.env.values()]),
-            texts("cwd", [self.cwd or ""]),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpEndpoint:
-    """A server behind a URL, spoken to over streamable HTTP."""
-
-    __pydantic_config__: ClassVar = _STRICT
-
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Sent with every request."""
-
-    def __post_init__(self) -> None:
-        require(url_rule("url", self.url, instead="send them in `headers`"), *header_rules(self.headers))
-
-
-Endpoint = StdioEndpoint | HttpEndpoint
+    SHARED = "shared"
+    """Everyone shares one conversation with the server; over the network, everyone whom it can ask the same."""
+    SESSION = "session"
+    """Each downstream session has its own."""
+    PRINCIPAL = "principal"
+    """Each principal has its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerSettings:
     """When a backend's breaker trips, and what closes it again."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
 
     failure_threshold: int = 5
     """Consecutive failures which trip it."""
@@ -120,7 +88,7 @@ class BreakerSettings:
 class BackendSettings:
     """One configured MCP server."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
 
     name: str
     endpoint: Endpoint
@@ -134,6 +102,16 @@ class BackendSettings:
     """Calls in flight per replica; beyond it a call is refused at once."""
     max_message_bytes: int = 16 * 1024 * 1024
     """The largest message accepted from the server."""
+    isolation: Isolation = Isolation.SHARED
+    """Who shares a conversation with the server; over stdio each conversation is a process."""
+    max_conversations: int = 64
+    """Conversations of each replica beyond the shared one; further sessions or principals are refused."""
+    conversation_idle_seconds: float = 600.0
+    """How long a conversation beyond the shared one is kept without a call."""
+    park_seconds: float = 300.0
+    """How long a call waits for the client's answer to a question of the server."""
+    max_parked: int = 256
+    """Calls of each replica that wait for such an answer; further ones fail."""
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
 
     def __post_init__(self) -> None:
@@ -144,6 +122,10 @@ class BackendSettings:
             seconds("start_timeout", self.start_timeout),
             between("concurrency_limit", self.concurrency_limit, 1, 100_000),
             byte_size("max_message_bytes", self.max_message_bytes, MAX_MESSAGE_BYTES),
+            between("max_conversations", self.max_conversations, 1, 10_000),
+            seconds("conversation_idle_seconds", self.conversation_idle_seconds),
+            seconds("park_seconds", self.park_seconds),
+            between("max_parked", self.max_parked, 1, 100_000),
         )
 
 
@@ -151,7 +133,7 @@ class BackendSettings:
 class ServerSettings:
     """The gateway itself."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -168,6 +150,10 @@ class ServerSettings:
     """`Origin` values accepted besides the gateway's own, and any loopback one if it is bound to a loopback address."""
     start_concurrency: int = 4
     """Backends that start at once; more would only slow each other."""
+    session_idle_seconds: float = 1800.0
+    """How long a downstream session is kept that nobody uses."""
+    max_sessions: int = 10_000
+    """Downstream sessions of each principal at each endpoint; one more ends the one longest unused."""
     log_format: str = "text"
     """`text` or `json`."""
 
@@ -183,6 +169,8 @@ class ServerSettings:
             (("allowed_hosts",), hosts_well, "must hold host names, with or without a port, and no URLs"),
             (("allowed_origins",), origins_well, "must hold origins like https://example.com, without a path"),
             between("start_concurrency", self.start_concurrency, 1, 1000),
+            seconds("session_idle_seconds", self.session_idle_seconds),
+            between("max_sessions", self.max_sessions, 1, MAX_SESSIONS),
             (("log_format",), self.log_format in LOG_FORMATS, "must be text or json"),
         )
 
@@ -191,7 +179,7 @@ class ServerSettings:
 class IssuerSettings:
     """One issuer of bearer tokens whom we trust."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
 
     issuer: str
     audience: str
@@ -224,7 +212,7 @@ class IssuerSettings:
 class ApiKeySettings:
     """One API key, stored as its hash."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
 
     name: str
     hash: str = field(repr=False)
@@ -245,7 +233,7 @@ class ApiKeySettings:
 class AuthSettings:
     """Who may come in."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
 
     issuers: tuple[IssuerSettings, ...] = ()
     api_keys: tuple[ApiKeySettings, ...] = ()
@@ -267,7 +255,7 @@ class AuthSettings:
 class Settings:
     """The whole configuration."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
 
     backends: tuple[BackendSettings, ...]
     server: ServerSettings = field(default_factory=ServerSettings)

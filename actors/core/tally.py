@@ -32,6 +32,9 @@ METHODS: Final = frozenset(
         "resources/unsubscribe",
         "server/discover",
         "subscriptions/listen",
+        "tasks/cancel",
+        "tasks/get",
+        "tasks/update",
         "tools/call",
         "tools/list",
     }
@@ -41,9 +44,11 @@ METHODS: Final = frozenset(
 OK: Final = "ok"
 ERROR: Final = "error"
 """The server answered with a JSON-RPC error."""
+ASKED: Final = "asked"
+"""The request ended with a question to the client; its retry is counted as another."""
 OTHER: Final = "other"
 
-OUTCOMES: Final = frozenset({OK, ERROR, *(kind.value for kind in FailureKind)})
+OUTCOMES: Final = frozenset({OK, ERROR, ASKED, *(kind.value for kind in FailureKind)})
 """Values of the label `outcome`."""
 
 MAX_SERIES: Final = 10_000

@@ -7,6 +7,7 @@ from functools import cached_property
 from actors.core.catalogue import Catalogue, transparent
 from actors.core.listing import Facts, Listing
 from actors.core.membership import ReplicaState, Status
+from actors.core.settings import Isolation
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class BackendView:
     name: str
     timeout: float
     """Seconds one call may take."""
+    park_seconds: float = 300.0
+    """Seconds a call may wait for the client's answer to a question."""
+    isolation: Isolation = Isolation.SHARED
     replicas: tuple[Status, ...] = ()
     """What each said last, without its listing."""
     facts: Facts | None = None
@@ -49,3 +53,5 @@ class View:
     """By name, in alphabetical order."""
     catalogue: Catalogue = field(default_factory=Catalogue)
     """The entries of all backends, under the names of the aggregate endpoint."""
+    closing: bool = False
+    """The gateway is about to end: streams that would stay open for ever are ended in good order."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from actors.core.settings import StdioEndpoint
+from actors.core.endpoints import StdioEndpoint
 from actors.transports.guardian import Order
 
 INHERITED: Final = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")

@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 import structlog
 
+from actors.core.endpoints import StdioEndpoint
 from actors.core.jsonrpc import Message, decode_message
 from actors.core.lines import Line, LineSplitter, Overlong, answered_id
 from actors.core.outcome import FailureKind
-from actors.core.settings import StdioEndpoint
 from actors.transports.launch import Launch
 from actors.transports.owned_process import OwnedProcess
 from actors.transports.pending import Pending

@@ -12,10 +12,10 @@ import aiohttp
 import structlog
 from multidict import CIMultiDict
 
+from actors.core.endpoints import HttpEndpoint
 from actors.core.jsonrpc import Message
 from actors.core.outcome import FailureKind
 from actors.core.revisions import HANDSHAKE_REVISIONS
-from actors.core.settings import HttpEndpoint
 from actors.transports.http_answer import EVENT_STREAM, JSON, AnswerReader
 from actors.transports.http_failure import CLOSED, LOST, NOT_CONNECTED, SESSION_LOST, Unanswered, of_error
 from actors.transports.http_pool import HttpPool

@@ -3,31 +3,22 @@
 import asyncio
 import json
 import random
-import tempfile
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import count
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from actors.backend import Backend
-from actors.bus.attachment import Attachment, LinkLost
-from actors.bus.dialer import CallerLink, dial
-from actors.bus.frames import Event
+from actors.bus.dialer import CallerLink
 from actors.core import jsonrpc
 from actors.core.breaker import State
 from actors.core.jsonrpc import Message
 from actors.core.load import Load
-from actors.core.membership import ReplicaKey, ReplicaState
-from actors.core.outcome import Failure, FailureKind, Outcome, Reply
+from actors.core.membership import ReplicaState
+from actors.core.outcome import Failure, FailureKind, Reply
 from actors.core.revisions import Era
-from actors.core.settings import BackendSettings, BreakerSettings, StdioEndpoint
-from actors.transports.memory import MemoryTransport
-from tests.support.bus import SECRET, exchange_id, until
-from tests.support.control_plane import RecordingRouter
-from tests.support.hand_clock import HandClock
+from actors.core.settings import BreakerSettings
+from tests.support.backends import KEY, World, backend_to, outcome_of
+from tests.support.bus import exchange_id, until
 from tests.support.recorder import LIMIT
 from tests.support.upstreams import (
     SILENCE,
@@ -40,75 +31,9 @@ from tests.support.upstreams import (
     tool_call,
 )
 
-KEY = ReplicaKey("git", 0)
 OK = always({"content": []})
 BROKEN = always([])
 """An answer that is not MCP."""
-
-
-class World:
-    """A Backend, its server, and an ingress with a link to it."""
-
-    def __init__(self, server: Any, address: str, *, beat_seconds: float = 5.0, **settings: Any) -> None:
-        self.clock = HandClock()
-        self.router = RecordingRouter()
-        self.transports: list[MemoryTransport] = []
-        self.link: CallerLink
-        self._server = server
-        self._ids = count(1)
-        endpoint = StdioEndpoint(command="git-mcp")
-        self.backend = Backend(
-            BackendSettings(**{"name": "git", "endpoint": endpoint, **settings}),
-            KEY,
-            epoch="e1",
-            node="n1",
-            secret=SECRET,
-            addresses=(address, "tcp:127.0.0.1:0"),
-            router=self.router,
-            connect=self._connect,
-            clock=self.clock,
-            dice=lambda: 0.0,
-            beat_seconds=beat_seconds,
-        )
-
-    def _connect(self, _: BackendSettings) -> MemoryTransport:
-        server = self._server
-        self.transports.append(MemoryTransport(server) if callable(server) else MemoryTransport(refuses=server))
-        return self.transports[-1]
-
-    def open(self, **fields: Any) -> Attachment:
-        """Open a call over the link."""
-        return self.link.open(tool_call(**fields), exchange_id(next(self._ids)))
-
-    async def call(self, **fields: Any) -> Outcome:
-        """Open a call and wait for its outcome."""
-        return await outcome_of(self.open(**fields))
-
-    async def dial(self) -> CallerLink:
-        """Another link."""
-        return await dial(self.backend.status().address, SECRET, backend="git")
-
-
-async def outcome_of(attachment: Attachment) -> Outcome:
-    async with asyncio.timeout(LIMIT):
-        while isinstance(item := await attachment.next(), Event):
-            continue
-    assert not isinstance(item, LinkLost)
-    return item
-
-
-@asynccontextmanager
-async def backend_to(server: Any, *, begin: bool = True, **options: Any) -> AsyncIterator[World]:
-    """A Backend that has begun, and a link to it."""
-    with tempfile.TemporaryDirectory(prefix="be") as folder:
-        world = World(server, f"unix:{Path(folder) / 's'}", **options)
-        async with AsyncExitStack() as stack:
-            if begin:
-                await asyncio.wait_for(world.backend.begin(), LIMIT)
-                world.link = await world.dial()
-                stack.callback(world.link.close)
-            stack.push_async_callback(world.backend.stop, 0.0)
-            yield world
 
 
 @pytest.mark.parametrize(("server", "era"), [(handshake_server(), Era.HANDSHAKE), (modern_server(), Era.MODERN)])
@@ -160,7 +85,7 @@ async def test_two_hundred_calls_answered_out_of_order_each_get_their_own_answer
 
 async def test_progress_reaches_the_caller_before_the_outcome():
     async with backend_to(handshake_server()) as world:
-        server = world._server
+        server = world.server
         server.answers["tools/call"] = SILENCE
         attachment = world.open(wants_progress=True)
         await until(lambda: bool(server.ids_of("tools/call")))

@@ -5,30 +5,42 @@ import inspect
 import pytest
 
 from actors.connect import connect
-from actors.core.settings import BackendSettings, Endpoint, HttpEndpoint, StdioEndpoint
+from actors.core.endpoints import Endpoint, HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
+from actors.core.settings import BackendSettings
+from actors.transports.http_or_sse import HttpOrSseTransport
 from actors.transports.memory import MemoryTransport
+from actors.transports.sse import SseTransport
 from actors.transports.stdio import StdioTransport
 from actors.transports.streamable_http import StreamableHttpTransport
 from actors.transports.transport import Transport
+from actors.transports.websocket import WebSocketTransport
 
-STDIO = StdioEndpoint(command="git-mcp")
-HTTP = HttpEndpoint(url="http://127.0.0.1:9/mcp")
+URL = "http://127.0.0.1:9/mcp"
+ENDPOINTS: dict[str, tuple[Endpoint, type, bool]] = {
+    "stdio": (StdioEndpoint(command="git-mcp"), StdioTransport, False),
+    "http": (HttpEndpoint(url=URL), StreamableHttpTransport, True),
+    "untyped": (HttpEndpoint(url=URL, sse_fallback=True), HttpOrSseTransport, True),
+    "sse": (SseEndpoint(url=URL), SseTransport, False),
+    "websocket": (WebSocketEndpoint(url="ws://127.0.0.1:9/mcp"), WebSocketTransport, False),
+}
+"""Each with its transport, and whether dropping a request cancels it."""
 
 
 def connected(endpoint: Endpoint) -> Transport:
     return connect(BackendSettings(name="git", endpoint=endpoint))
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "kind"), [(STDIO, StdioTransport), (HTTP, StreamableHttpTransport)], ids=["stdio", "http"]
-)
-async def test_an_endpoint_has_the_transport_of_its_kind(endpoint: Endpoint, kind: type):
-    assert type(connected(endpoint)) is kind
+@pytest.mark.parametrize(("endpoint", "kind", "drop_cancels"), ENDPOINTS.values(), ids=ENDPOINTS)
+async def test_an_endpoint_has_the_transport_of_its_kind(endpoint: Endpoint, kind: type, drop_cancels: bool):
+    transport = connected(endpoint)
+
+    assert type(transport) is kind
+    assert transport.drop_cancels is drop_cancels
 
 
-@pytest.mark.parametrize("make", [lambda: connected(STDIO), lambda: connected(HTTP), MemoryTransport])
-async def test_a_transport_has_every_member_with_the_parameters_of_the_seam(make):
-    transport = make()
+@pytest.mark.parametrize("endpoint", [*(endpoint for endpoint, _, _ in ENDPOINTS.values()), None], ids=repr)
+async def test_a_transport_has_every_member_with_the_parameters_of_the_seam(endpoint: Endpoint | None):
+    transport = MemoryTransport() if endpoint is None else connected(endpoint)
 
     for name in Transport.__annotations__:
         assert hasattr(transport, name)
@@ -36,11 +48,3 @@ async def test_a_transport_has_every_member_with_the_parameters_of_the_seam(make
         if not name.startswith("_"):
             expected = list(inspect.signature(method).parameters)[1:]
             assert list(inspect.signature(getattr(transport, name)).parameters) == expected
-
-
-async def test_only_over_http_does_dropping_a_request_cancel_it():
-    assert [make.drop_cancels for make in (connected(STDIO), connected(HTTP), MemoryTransport())] == [
-        False,
-        True,
-        False,
-    ]

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.core.breaker import State
+from actors.core.endpoints import StdioEndpoint
 from actors.core.listing import Facts, Item, Listing
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.revisions import LATEST_HANDSHAKE, Era
-from actors.core.settings import BackendSettings, Naming, StdioEndpoint
+from actors.core.settings import BackendSettings, Naming
 from actors.core.view import View
 from actors.router import GATHER_SECONDS, LOST_SECONDS, Router
 from tests.support.bus import UNHURRIED

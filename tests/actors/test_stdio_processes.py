@@ -14,8 +14,8 @@ import psutil
 import pytest
 import uvloop
 
+from actors.core.endpoints import StdioEndpoint
 from actors.core.outcome import FailureKind
-from actors.core.settings import StdioEndpoint
 from actors.transports.stdio import StdioTransport
 from tests.support.processes import ROOT, eventually, is_there, wait_gone
 from tests.support.recorder import open_request

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from actors.core import jsonrpc
+from actors.core.endpoints import StdioEndpoint
 from actors.core.membership import ReplicaState
-from actors.core.outcome import FailureKind
+from actors.core.outcome import Failure, FailureKind
 from actors.core.revisions import Era
-from actors.core.settings import BackendSettings, StdioEndpoint
+from actors.core.settings import BackendSettings
 from actors.supervisor import CRASH_LOOP_EXITS, CRASH_LOOP_PAUSE, QUIET_SECONDS, Supervisor
 from actors.transports.memory import MemoryTransport
 from tests.support.bus import until
@@ -119,7 +120,7 @@ async def test_a_server_that_is_up_has_facts_and_a_listing(server: TableServer, 
         assert world.supervisor.facts.era is era
         assert world.tools == ["a", "b"]
         assert world.states == [UP]
-        assert world.supervisor.retry_after() is None
+        assert world.supervisor.absence() is None
 
 
 async def test_a_server_that_cannot_be_started_is_down_with_the_reason_and_the_time_of_the_next_start():
@@ -129,7 +130,8 @@ async def test_a_server_that_cannot_be_started_is_down_with_the_reason_and_the_t
         assert world.supervisor.state is DOWN
         assert world.supervisor.detail == "no such command"
         assert world.supervisor.upstream is None
-        assert world.supervisor.retry_after() == world.sleep.asleep[0] == 0.25
+        assert world.supervisor.absence() == Failure(FailureKind.UNAVAILABLE, "git", "no such command", 0.25)
+        assert world.sleep.asleep == [0.25]
 
 
 async def test_a_crashed_server_is_down_at_once_and_up_again_after_a_pause():
@@ -177,7 +179,7 @@ async def test_a_server_that_keeps_crashing_is_left_alone_for_a_while_and_says_s
 
         assert world.sleep.taken == [0.25] * (CRASH_LOOP_EXITS - 1) + [CRASH_LOOP_PAUSE]
         assert world.supervisor.detail == "it crashed; it keeps failing, the next start is in 60 s"
-        assert world.supervisor.retry_after() == CRASH_LOOP_PAUSE
+        assert world.supervisor.absence().retry_after == CRASH_LOOP_PAUSE
 
 
 async def test_a_server_that_crashes_now_and_then_is_in_no_crash_loop():
@@ -239,7 +241,7 @@ async def test_a_server_that_dies_of_the_modern_question_is_up_and_its_first_lif
 async def test_what_an_adapter_keeps_going_ends_with_the_server():
     server = modern_server(capabilities=CHANGING)
     async with supervised(server) as world:
-        await world.lose()
+        await world.supervisor.stop()
 
         assert server.ids_of("subscriptions/listen")[0] in world.transports[0].dropped
 

@@ -18,7 +18,9 @@ from actors.transports.transport import Transport
 from tests.support.http_servers import HttpPeer
 from tests.support.processes import eventually
 from tests.support.recorder import Recorder, open_request
+from tests.support.sse_servers import SsePeer
 from tests.support.stdio_servers_owner import stdio_to
+from tests.support.ws_servers import WsPeer
 
 
 class Peer(Protocol):
@@ -63,7 +65,7 @@ class StdioPeer:
         self.transport.send(notification("exit", b'{"code": 0}'), {})
 
 
-LINKED = {"memory": MemoryPeer, "stdio": StdioPeer}
+LINKED = {"memory": MemoryPeer, "stdio": StdioPeer, "sse": SsePeer, "websocket": WsPeer}
 """Transports with one lasting connection, so that it can be lost."""
 
 PEERS = {**LINKED, "http": HttpPeer}

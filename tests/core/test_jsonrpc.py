@@ -91,6 +91,7 @@ def test_whatever_bytes_arrive_nothing_but_a_decode_error_is_raised(data):
     for decode in (
         jsonrpc.decode_message,
         jsonrpc.decode_object,
+        jsonrpc.decode_list,
         jsonrpc.decode_text,
         jsonrpc.decode_error,
         jsonrpc.value,
@@ -135,6 +136,23 @@ def test_an_error_is_read_whatever_its_data(data):
 def test_what_is_no_error_is_refused(body):
     with pytest.raises(msgspec.DecodeError):
         jsonrpc.decode_error(body)
+
+
+def test_the_elements_of_a_list_are_left_as_they_are():
+    assert [bytes(each) for each in jsonrpc.decode_list(b'[ {"a": 1.0} , 2]')] == [b'{"a": 1.0}', b"2"]
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"null", b"[", pytest.param(deep(100_000), id="deep")])
+def test_what_is_no_list_is_said_to_be_none(data):
+    with pytest.raises(msgspec.DecodeError):
+        jsonrpc.decode_list(data)
+
+
+@given(request_id=st.text(max_size=8), method=st.text(max_size=8), params=OBJECTS)
+def test_a_question_to_a_client_is_a_request_with_a_text_for_its_id(request_id, method, params):
+    asked = json.loads(jsonrpc.question(request_id, method, json.dumps(params).encode()))
+
+    assert asked == {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
 
 
 def test_absent_members_are_nothing():

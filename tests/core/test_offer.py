@@ -9,8 +9,9 @@ from actors.core.headers import ParamHeader
 from actors.core.identity import GATEWAY_INFO
 from actors.core.listing import Facts, Item, Kind, Listing
 from actors.core.naming import Owned
-from actors.core.offer import CARRIED, Offer
-from actors.core.revisions import LATEST_HANDSHAKE, Era
+from actors.core.offer import CHANGES, INVALID_CURSOR, Offer
+from actors.core.promises import AGGREGATED
+from actors.core.revisions import LATEST_HANDSHAKE, LATEST_MODERN, Era
 from actors.core.routing import Rejection, Route
 from actors.core.settings import Naming
 from actors.core.view import BackendView, View
@@ -30,20 +31,20 @@ GIT = Listing(
 WEB = Listing(tools=(tool("open"),))
 
 
-def facts(info: bytes = GIT_INFO, instructions: str | None = None, capabilities: tuple[str, ...] = ("tools",)) -> Facts:
+def facts(info: bytes = GIT_INFO, instructions: str | None = None, capabilities: bytes = b'{"tools":{}}') -> Facts:
     return Facts(Era.HANDSHAKE, LATEST_HANDSHAKE, info, capabilities, instructions)
 
 
-def view(git: Facts | None = None, web: Facts | None = None) -> View:
+def view(git: Facts | None = None, web: Facts | None = None, listing: Listing = GIT) -> View:
     backends = {
-        "git": BackendView("git", 9.0, facts=git, listing=GIT),
+        "git": BackendView("git", 9.0, facts=git, listing=listing),
         "web": BackendView("web", 9.0, facts=web, listing=WEB),
     }
-    return View("g", 1, backends, aggregate({"git": GIT, "web": WEB}, Naming.QUALIFIED))
+    return View("g", 1, backends, aggregate({"git": listing, "web": WEB}, Naming.QUALIFIED))
 
 
 def test_the_aggregate_lists_the_tools_of_all_under_qualified_names():
-    result = json.loads(Offer(view(), None).list_result(Kind.TOOLS, Era.HANDSHAKE))
+    result = json.loads(Offer(view(), None).list_result(Kind.TOOLS, LATEST_HANDSHAKE))
 
     assert list(result) == ["tools"]
     assert [each["name"] for each in result["tools"]] == ["git__status", "git__push", "web__open"]
@@ -51,7 +52,7 @@ def test_the_aggregate_lists_the_tools_of_all_under_qualified_names():
 
 
 def test_one_server_alone_is_listed_as_it_wrote_itself():
-    result = Offer(view(), "git").list_result(Kind.TOOLS, Era.HANDSHAKE)
+    result = Offer(view(), "git").list_result(Kind.TOOLS, LATEST_HANDSHAKE)
 
     assert result == b'{"tools":[' + GIT.tools[0].body + b"," + GIT.tools[1].body + b"]}"
 
@@ -61,7 +62,7 @@ def test_one_server_alone_is_listed_as_it_wrote_itself():
 def test_modern_lists_are_the_same_with_what_modern_results_owe(kind, backend):
     offer = Offer(view(), backend)
 
-    listed = json.loads(offer.list_result(kind, Era.MODERN))
+    listed = json.loads(offer.list_result(kind, LATEST_MODERN))
 
     owed = {
         "resultType": "complete",
@@ -69,13 +70,13 @@ def test_modern_lists_are_the_same_with_what_modern_results_owe(kind, backend):
         "cacheScope": "private",
         "_meta": {jsonrpc.SERVER_INFO_KEY: GATEWAY_INFO},
     }
-    assert listed == json.loads(offer.list_result(kind, Era.HANDSHAKE)) | owed
+    assert listed == json.loads(offer.list_result(kind, LATEST_HANDSHAKE)) | owed
 
 
 def test_a_list_is_rendered_once_for_each_view():
     offer = Offer(view(), None)
 
-    assert offer.list_result(Kind.TOOLS, Era.MODERN) is offer.list_result(Kind.TOOLS, Era.MODERN)
+    assert offer.list_result(Kind.TOOLS, LATEST_MODERN) is offer.list_result(Kind.TOOLS, LATEST_MODERN)
 
 
 def test_the_aggregate_introduces_the_gateway_and_promises_all_that_it_carries():
@@ -83,7 +84,7 @@ def test_the_aggregate_introduces_the_gateway_and_promises_all_that_it_carries()
 
     assert result["protocolVersion"] == "2025-06-18"
     assert result["serverInfo"] == GATEWAY_INFO
-    assert result["capabilities"] == {name: {} for name in CARRIED}
+    assert result["capabilities"] == AGGREGATED
 
 
 def test_the_aggregate_gives_the_instructions_of_each_server_under_its_name():
@@ -95,19 +96,21 @@ def test_the_aggregate_gives_the_instructions_of_each_server_under_its_name():
 
 
 def test_one_server_alone_introduces_itself_with_what_the_gateway_can_carry_of_it():
-    offer = Offer(view(facts(instructions="Commit often.", capabilities=("tools", "tasks", "completions"))), "git")
+    offer = Offer(
+        view(facts(instructions="Commit often.", capabilities=b'{"tools":{},"tasks":{},"completions":{}}')), "git"
+    )
 
     result = json.loads(offer.initialize_result("2025-11-25"))
 
     assert result["serverInfo"] == json.loads(GIT_INFO)
-    assert result["capabilities"] == {"tools": {}, "completions": {}}
+    assert result["capabilities"] == {"tools": {"listChanged": True}, "completions": {}}
     assert result["instructions"] == "Commit often."
 
 
 def test_modern_clients_hear_from_one_server_alone_who_it_is_whatever_they_ask():
     offer = Offer(view(facts()), "git")
 
-    for result in (offer.discover_result, offer.list_result(Kind.TOOLS, Era.MODERN)):
+    for result in (offer.discover_result, offer.list_result(Kind.TOOLS, LATEST_MODERN)):
         assert json.loads(result)["_meta"] == {jsonrpc.SERVER_INFO_KEY: json.loads(GIT_INFO)}
 
 
@@ -172,3 +175,93 @@ def test_a_schema_that_cannot_be_read_has_no_arguments_in_headers(schema):
     git = BackendView("git", 9.0, listing=Listing(tools=(Item("odd", body),)))
 
     assert Offer(View("g", 1, {"git": git}), "git").annotated_params("odd") == ()
+
+
+def pages(offer: Offer, kind: Kind, revision: str) -> list[list[object]]:
+    found, cursor = [], None
+    while True:
+        page = json.loads(offer.list_result(kind, revision, cursor))
+        found.append(page[kind])
+        cursor = page.get("nextCursor")
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize("revision", [LATEST_HANDSHAKE, LATEST_MODERN])
+@pytest.mark.parametrize(("backend", "sizes"), [(None, [2, 1]), ("git", [2]), ("web", [1])])
+def test_a_long_list_comes_in_pages_that_are_the_list(revision, backend, sizes):
+    whole, paged = Offer(view(facts()), backend), Offer(view(facts()), backend, page_entries=2)
+
+    found = pages(paged, Kind.TOOLS, revision)
+
+    assert [len(page) for page in found] == sizes
+    assert [[entry for page in found for entry in page]] == pages(whole, Kind.TOOLS, revision)
+
+
+def test_each_page_of_a_modern_list_says_what_modern_results_owe():
+    offer = Offer(view(facts()), "git", page_entries=1)
+
+    first = json.loads(offer.list_result(Kind.TOOLS, LATEST_MODERN))
+    second = json.loads(offer.list_result(Kind.TOOLS, LATEST_MODERN, first.pop("nextCursor")))
+
+    assert {**second, "tools": None} == {**first, "tools": None}
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "W10", "é", "IkEi"])
+def test_a_cursor_that_was_never_given_out_is_invalid(cursor):
+    assert Offer(view(), None).list_result(Kind.TOOLS, LATEST_MODERN, cursor) is INVALID_CURSOR
+
+
+def test_a_tool_has_the_form_of_the_revision_it_is_shown_to():
+    git = Listing(tools=(tool("status", outputSchema={"type": "array"}, execution={"taskSupport": "optional"}),))
+    modern = Facts(Era.MODERN, LATEST_MODERN, GIT_INFO, b'{"tools":{}}')
+
+    def shown(served: Facts | None, revision: str) -> dict[str, object]:
+        return json.loads(Offer(view(served, listing=git), "git").list_result(Kind.TOOLS, revision))["tools"][0]
+
+    assert "outputSchema" not in shown(modern, LATEST_HANDSHAKE)
+    assert shown(modern, LATEST_MODERN)["outputSchema"] == {"type": "array"}
+    assert "execution" not in shown(facts(), LATEST_MODERN)
+    assert shown(None, LATEST_MODERN) == json.loads(git.tools[0].body)
+
+
+@pytest.mark.parametrize(
+    ("listing", "changed"),
+    [
+        (GIT, set()),
+        (Listing((*GIT.tools, tool("new")), GIT.resources), {"tools"}),
+        (Listing(GIT.tools[::-1], GIT.resources), {"tools"}),
+        (Listing(GIT.tools), {"resources"}),
+        (Listing(GIT.tools, GIT.resources, (Item("git:{x}", b'{"uriTemplate":"git:{x}"}'),)), {"resources"}),
+        (Listing(GIT.tools, GIT.resources, prompts=(Item("ask", b'{"name":"ask"}'),)), {"prompts"}),
+        (Listing((tool("status", description="else"), GIT.tools[1]), GIT.resources), {"tools"}),
+    ],
+)
+@pytest.mark.parametrize("backend", [None, "git"])
+def test_the_digest_of_a_list_is_another_when_the_list_is(backend, listing, changed):
+    before, after = Offer(view(), backend).digests, Offer(view(listing=listing), backend).digests
+
+    assert before.keys() == after.keys() == CHANGES.keys()
+    assert {name for name in CHANGES if before[name] != after[name]} == changed
+
+
+def test_what_one_server_promises_is_what_it_has_and_the_aggregate_promises_everything():
+    offer = Offer(view(facts(capabilities=b'{"prompts":{},"own":{}}')), "git")
+    away = Offer(view(), "git")
+    whole = Offer(view(), None)
+
+    assert [name for name in ("tools", "prompts", "own") if offer.promises(name)] == ["prompts"]
+    assert not any(away.promises(name) for name in AGGREGATED)
+    assert all(whole.promises(name) for name in AGGREGATED)
+
+
+@pytest.mark.parametrize("backend", [None, "git"])
+def test_only_modern_clients_hear_of_tasks(backend):
+    declared = b'{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{},"io.modelcontextprotocol/ui":{"a":1}}}'
+    offer = Offer(view(Facts(Era.MODERN, LATEST_MODERN, GIT_INFO, declared)), backend)
+
+    discovered = json.loads(offer.discover_result)["capabilities"]
+    initialized = json.loads(offer.initialize_result(LATEST_HANDSHAKE))["capabilities"]
+
+    assert discovered["extensions"] == json.loads(declared)["extensions"]
+    assert initialized["extensions"] == {"io.modelcontextprotocol/ui": {"a": 1}}

@@ -23,7 +23,7 @@ def test_every_kind_of_failure_has_its_sentence():
 def test_a_failure_is_an_error_outside_the_reserved_codes_that_names_the_backend(failure):
     error = json.loads(failure_error(failure))
 
-    assert error["code"] == -32603
+    assert error["code"] == (-32602 if failure.kind is FailureKind.REPLAYED else -32603)
     assert repr(failure.backend) in error["message"]
     assert error["message"].endswith(failure.detail)
     assert error["data"]["backend"] == failure.backend

@@ -10,7 +10,7 @@ from actors.core.identity import GATEWAY_INFO
 from actors.core.jsonrpc import SERVER_INFO_KEY, raw_bytes
 from actors.core.outcome import Reply
 from actors.core.rendering import complete, error_for, result_for
-from actors.core.revisions import Era
+from actors.core.revisions import HANDSHAKE_REVISIONS, MODERN_REVISIONS, Era, era_of
 from actors.core.routing import ROUTED
 
 TEXT = st.text(max_size=8)
@@ -27,6 +27,9 @@ RESULTS = st.dictionaries(KEYS, JSON, max_size=5)
 LAYOUTS = st.sampled_from([{}, {"indent": 1}, {"separators": (",", ":")}, {"ensure_ascii": False}])
 METHODS = st.sampled_from(sorted(ROUTED))
 ERAS = st.sampled_from(Era)
+REVISIONS = (*HANDSHAKE_REVISIONS, *MODERN_REVISIONS)
+ANY_REVISION = st.sampled_from(REVISIONS)
+MODERN, LEGACY = MODERN_REVISIONS[0], "2025-11-25"
 DEEP = pytest.param(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="nested without end")
 SERVER_INFO = {SERVER_INFO_KEY: {"name": "git", "version": "1"}}
 
@@ -36,39 +39,41 @@ def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def rendered(era: Era, method: str, result: object, told_in: Era) -> object:
-    body = result_for(era, method, Reply(json.dumps(result).encode(), told_in))
+def rendered(revision: str, method: str, result: object, told_in: Era) -> object:
+    body = result_for(revision, method, Reply(json.dumps(result).encode(), told_in))
     return None if body is None else json.loads(body, object_pairs_hook=unique)
 
 
-@given(result=RESULTS, layout=LAYOUTS, method=METHODS, era=ERAS, told_in=ERAS)
-def test_only_members_that_one_era_does_not_have_come_and_go(result, layout, method, era, told_in):
-    body = result_for(era, method, Reply(json.dumps(result, **layout).encode(), told_in))
+@given(result=RESULTS, layout=LAYOUTS, method=METHODS, revision=ANY_REVISION, told_in=ERAS)
+def test_only_members_that_one_era_does_not_have_come_and_go(result, layout, method, revision, told_in):
+    body = result_for(revision, method, Reply(json.dumps(result, **layout).encode(), told_in))
 
     if body is None:
-        assert (era, told_in) == (Era.HANDSHAKE, Era.MODERN)
+        assert (era_of(revision), told_in) == (Era.HANDSHAKE, Era.MODERN)
         assert result["resultType"] != "complete"
         return
     kept = {key: value for key, value in json.loads(body).items() if key not in COME_AND_GO}
     assert kept == {key: value for key, value in result.items() if key not in COME_AND_GO}
 
 
-@given(result=RESULTS, layout=LAYOUTS, method=METHODS, era=ERAS)
-def test_within_an_era_a_complete_result_passes_byte_for_byte(result, layout, method, era):
+@given(result=RESULTS, layout=LAYOUTS, method=METHODS, revision=ANY_REVISION)
+def test_within_an_era_a_complete_result_passes_byte_for_byte(result, layout, method, revision):
+    era = era_of(revision)
     if era is Era.MODERN:
         result.setdefault("resultType", "complete")
     body = json.dumps(result, **layout).encode()
 
-    assert result_for(era, method, Reply(body, era)) == body
+    assert result_for(revision, method, Reply(body, era)) == body
 
 
 @given(result=RESULTS, method=METHODS, told_in=ERAS)
 def test_a_modern_client_always_gets_the_members_it_is_owed(result, method, told_in):
-    seen = rendered(Era.MODERN, method, result, told_in)
+    seen = rendered(MODERN, method, result, told_in)
 
     if told_in is Era.HANDSHAKE or "resultType" not in result:
         assert seen["resultType"] == "complete"
-        assert seen["_meta"] == result.get("_meta", {SERVER_INFO_KEY: GATEWAY_INFO})
+        meta = result.get("_meta", {})
+        assert seen["_meta"] == ({SERVER_INFO_KEY: GATEWAY_INFO} | meta if isinstance(meta, dict) else meta)
         hints = {"ttlMs": 0, "cacheScope": "private"} if method == "resources/read" else {}
         told = {key: result[key] for key in ("ttlMs", "cacheScope") if key in result}
         assert {key: seen[key] for key in ("ttlMs", "cacheScope") if key in seen} == hints | told
@@ -79,7 +84,7 @@ def test_a_handshake_client_never_sees_what_is_modern_only(result, method):
     result.pop("resultType", None)
     result["_meta"] = {**SERVER_INFO, "own": 1}
 
-    seen = rendered(Era.HANDSHAKE, method, result, Era.MODERN)
+    seen = rendered(LEGACY, method, result, Era.MODERN)
 
     assert not seen.keys() & {"resultType", "ttlMs", "cacheScope"}
     assert seen["_meta"] == {"own": 1}
@@ -88,50 +93,60 @@ def test_a_handshake_client_never_sees_what_is_modern_only(result, method):
 def test_a_meta_that_only_said_whose_server_it_is_goes_with_it():
     result = {"resultType": "complete", "content": [], "_meta": SERVER_INFO}
 
-    assert rendered(Era.HANDSHAKE, "tools/call", result, Era.MODERN) == {"content": []}
+    assert rendered(LEGACY, "tools/call", result, Era.MODERN) == {"content": []}
 
 
 @pytest.mark.parametrize("meta", [None, 1, "io.modelcontextprotocol/serverInfo", [], {}, {"own": {}}])
 def test_a_meta_without_that_is_left_alone(meta):
     result = {"content": [], "_meta": meta}
 
-    assert rendered(Era.HANDSHAKE, "tools/call", result, Era.MODERN) == result
+    assert rendered(LEGACY, "tools/call", result, Era.MODERN) == result
 
 
 @pytest.mark.parametrize("kind", ["input_required", "task", 7, None])
 def test_a_question_of_a_modern_server_has_no_form_for_a_handshake_client(kind):
-    assert rendered(Era.HANDSHAKE, "tools/call", {"resultType": kind}, Era.MODERN) is None
+    assert rendered(LEGACY, "tools/call", {"resultType": kind}, Era.MODERN) is None
 
 
 def test_a_question_of_a_modern_server_reaches_a_modern_client_as_it_is():
     question = {"resultType": "input_required", "inputRequests": {}, "requestState": "x"}
 
-    assert rendered(Era.MODERN, "resources/read", question, Era.MODERN) == question
+    assert rendered(MODERN, "resources/read", question, Era.MODERN) == question
 
 
 def test_a_handshake_server_cannot_pass_for_one_that_asks():
-    seen = rendered(Era.MODERN, "tools/call", {"resultType": "input_required", "content": []}, Era.HANDSHAKE)
+    seen = rendered(MODERN, "tools/call", {"resultType": "input_required", "content": []}, Era.HANDSHAKE)
 
     assert seen["resultType"] == "complete"
 
 
 def test_a_key_written_with_escapes_is_the_same_key():
-    body = result_for(Era.MODERN, "tools/call", Reply(rb'{"result\u0054ype":"input_required"}', Era.HANDSHAKE))
+    body = result_for(MODERN, "tools/call", Reply(rb'{"result\u0054ype":"input_required"}', Era.HANDSHAKE))
 
     assert body.count(b"esult") == 1
     assert json.loads(body)["resultType"] == "complete"
 
 
-@pytest.mark.parametrize(("era", "told_in"), list(product(Era, Era)))
+@pytest.mark.parametrize(("revision", "told_in"), list(product(REVISIONS, Era)))
 @pytest.mark.parametrize("body", [b"5", b"[]", b"null", b'"x"', DEEP])
-def test_what_is_no_object_passes_as_it_is(era, told_in, body):
-    assert result_for(era, "tools/call", Reply(body, told_in)) == body
+def test_what_is_no_object_passes_as_it_is(revision, told_in, body):
+    assert result_for(revision, "tools/call", Reply(body, told_in)) == body
+
+
+@pytest.mark.parametrize("told_in", Era)
+def test_an_older_client_hears_of_what_came_after_it_in_words(told_in):
+    result = {"content": [{"type": "audio", "data": "AAAA", "mimeType": "audio/wav"}]}
+
+    assert rendered(LEGACY, "tools/call", result, told_in) == result
+    assert rendered("2024-11-05", "tools/call", result, told_in) == {
+        "content": [{"type": "text", "text": "[audio, audio/wav, 3 bytes]"}]
+    }
 
 
 def test_a_resource_of_a_handshake_server_is_valid_to_a_modern_client():
     result = {"contents": [{"uri": "file:///x", "text": "x"}]}
 
-    seen = rendered(Era.MODERN, "resources/read", result, Era.HANDSHAKE)
+    seen = rendered(MODERN, "resources/read", result, Era.HANDSHAKE)
 
     assert ReadResourceResult.model_validate(seen).ttl_ms == 0
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.core.client_capabilities import Capability, condense, expand
 from actors.core.principal import ANONYMOUS, Kind, Principal
 from actors.core.revisions import HANDSHAKE_REVISIONS
 from actors.core.sessions import Session, mint, read
@@ -18,17 +19,34 @@ ID = mint(SECRET, nonce=NONCE, revision="2025-06-18", principal_key=ALICE, now=N
 
 nonces = st.binary(min_size=16, max_size=16)
 revisions = st.sampled_from(HANDSHAKE_REVISIONS)
+declarations = st.integers(0, 127).map(lambda number: expand(condense(expand(Capability(number)))))
 
 
-@given(nonce=nonces, revision=revisions, subject=st.text(), now=st.floats(0, 2e11), age=st.floats(-DAY, DAY))
+@given(
+    nonce=nonces,
+    revision=revisions,
+    subject=st.text(),
+    now=st.floats(0, 2e11),
+    age=st.floats(-DAY, DAY),
+    declared=declarations,
+)
 def test_what_was_minted_is_read_within_its_age(
-    nonce: bytes, revision: str, subject: str, now: float, age: float
+    nonce: bytes, revision: str, subject: str, now: float, age: float, declared: bytes
 ) -> None:
     key = Principal(subject, "issuer", Kind.TOKEN).key
 
-    text = mint(SECRET, nonce=nonce, revision=revision, principal_key=key, now=now)
+    text = mint(SECRET, nonce=nonce, revision=revision, principal_key=key, now=now, capabilities=declared)
 
-    assert read(SECRET, text, principal_key=key, now=now + age, max_age=DAY + 1) == Session(nonce, revision)
+    assert read(SECRET, text, principal_key=key, now=now + age, max_age=DAY + 1) == Session(nonce, revision, declared)
+
+
+@pytest.mark.parametrize("noise", [b'{"elicitation":{},"x-vendor":{"a":[1]}}', b'{ "elicitation" : {"form":{"y":1}} }'])
+def test_of_what_a_client_declares_only_what_matters_is_carried(noise: bytes) -> None:
+    text = mint(SECRET, nonce=NONCE, revision="2025-06-18", principal_key=ALICE, now=NOW, capabilities=noise)
+
+    assert read(SECRET, text, principal_key=ALICE, now=NOW, max_age=DAY) == Session(
+        NONCE, "2025-06-18", b'{"elicitation":{"form":{}}}'
+    )
 
 
 @given(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from actors.bus.link import LinkSettings
 from actors.bus.listener import ENVELOPE_BYTES
+from actors.core.endpoints import HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
 from actors.core.rules import SettingsError, clashes
 from actors.core.settings import (
     MAX_MESSAGE_BYTES,
@@ -17,11 +18,9 @@ from actors.core.settings import (
     AuthSettings,
     BackendSettings,
     BreakerSettings,
-    HttpEndpoint,
     IssuerSettings,
     ServerSettings,
     Settings,
-    StdioEndpoint,
 )
 
 ENDPOINT = StdioEndpoint(command="server")
@@ -47,6 +46,11 @@ def issuer(**changes: object) -> IssuerSettings:
         ({"concurrency_limit": 0}, "concurrency_limit must be 1 to 100000"),
         ({"max_message_bytes": 16}, "max_message_bytes must be 1024 to 32505856 bytes"),
         ({"max_message_bytes": 32 * 1024 * 1024}, "max_message_bytes must be 1024 to 32505856 bytes"),
+        ({"max_conversations": 0}, "max_conversations must be 1 to 10000"),
+        ({"max_conversations": 10_001}, "max_conversations must be 1 to 10000"),
+        ({"conversation_idle_seconds": 0.0}, "conversation_idle_seconds must be more than 0"),
+        ({"park_seconds": math.inf}, "park_seconds must be more than 0"),
+        ({"max_parked": 0}, "max_parked must be 1 to 100000"),
     ],
 )
 def test_a_backend_out_of_range_is_refused(changes, sentence):
@@ -79,6 +83,8 @@ def test_a_breaker_without_any_of_its_numbers_is_refused(field):
         ({"allowed_origins": ("gw.example.com",)}, "allowed_origins must hold origins"),
         ({"allowed_origins": ("https://gw.example.com/page",)}, "allowed_origins must hold origins"),
         ({"start_concurrency": 0}, "start_concurrency must be 1 to 1000"),
+        ({"session_idle_seconds": 0}, "session_idle_seconds must be more than 0"),
+        ({"max_sessions": 0}, "max_sessions must be 1 to 50000"),
         ({"log_format": "xml"}, "log_format must be text or json"),
     ],
 )
@@ -123,15 +129,32 @@ def test_a_command_that_cannot_be_started_is_refused(changes, sentence):
         ("https://example.com/\r\nX: y", "url must not hold spaces"),
     ],
 )
-def test_a_url_that_cannot_be_asked_is_refused(url, sentence):
+@pytest.mark.parametrize("kind", [HttpEndpoint, SseEndpoint])
+def test_a_url_that_cannot_be_asked_is_refused(kind, url, sentence):
     with pytest.raises(SettingsError, match=sentence):
-        HttpEndpoint(url=url)
+        kind(url=url)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("https://example.com/mcp", "url must begin with ws:// or wss://"),
+        ("wss:///mcp", "url names no host"),
+        ("wss://u:p@example.com", "url must not hold a user name or a password"),
+    ],
+)
+def test_a_url_that_no_websocket_opens_at_is_refused(url, sentence):
+    with pytest.raises(SettingsError, match=sentence):
+        WebSocketEndpoint(url=url)
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b", "a\x7f"])
-def test_a_header_value_cannot_begin_another_line(value):
+@pytest.mark.parametrize(
+    ("kind", "url"), [(HttpEndpoint, "https://x"), (SseEndpoint, "https://x"), (WebSocketEndpoint, "wss://x")]
+)
+def test_a_header_value_cannot_begin_another_line(kind, url, value):
     with pytest.raises(SettingsError, match=r"headers\.X-Key holds a line break or a control character"):
-        HttpEndpoint(url="https://example.com", headers={"X-Key": value})
+        kind(url=url, headers={"X-Key": value})
 
 
 @pytest.mark.parametrize("name", ["", "X Key", "X-Key:", "X-Key\r\n", "Clé"])
@@ -214,6 +237,12 @@ def test_settings_printed_show_no_secret():
             BackendSettings(name="a", endpoint=StdioEndpoint(command="x", args=(secret,), env={"TOKEN": secret})),
             BackendSettings(
                 name="b", endpoint=HttpEndpoint(url=f"https://x/?key={secret}", headers={"Authorization": secret})
+            ),
+            BackendSettings(
+                name="c", endpoint=SseEndpoint(url=f"https://x/?key={secret}", headers={"Authorization": secret})
+            ),
+            BackendSettings(
+                name="d", endpoint=WebSocketEndpoint(url=f"wss://x/?key={secret}", headers={"Authorization": secret})
             ),
         ),
         auth=AuthSettings(api_keys=(KEY,)),

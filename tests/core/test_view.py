@@ -18,8 +18,8 @@ def status(index: int, state: ReplicaState, detail: str = "") -> Status:
 def test_a_backend_is_up_as_soon_as_one_replica_is():
     replicas = (status(0, ReplicaState.DOWN, "it crashed"), status(1, ReplicaState.UP))
 
-    assert BackendView("git", 1.0, replicas).up
-    assert not BackendView("git", 1.0, replicas[:1]).up
+    assert BackendView("git", 1.0, replicas=replicas).up
+    assert not BackendView("git", 1.0, replicas=replicas[:1]).up
     assert not BackendView("git", 1.0).up
 
 
@@ -32,17 +32,17 @@ def test_a_backend_is_up_as_soon_as_one_replica_is():
     ],
 )
 def test_why_a_backend_is_not_up_is_what_its_replicas_say(replicas, detail):
-    assert BackendView("git", 1.0, replicas).detail == detail
+    assert BackendView("git", 1.0, replicas=replicas).detail == detail
 
 
 def test_a_backend_keeps_its_entries_while_it_is_away():
-    away = BackendView("git", 1.0, (status(0, ReplicaState.DOWN),), listing=LISTING)
+    away = BackendView("git", 1.0, replicas=(status(0, ReplicaState.DOWN),), listing=LISTING)
 
     assert list(away.catalogue.tools) == ["status"]
 
 
 def test_a_view_is_the_same_after_a_journey():
-    git = BackendView("git", 1.0, (status(0, ReplicaState.UP),), listing=LISTING)
+    git = BackendView("git", 1.0, replicas=(status(0, ReplicaState.UP),), listing=LISTING)
     view = View("generation", 3, {"git": git}, aggregate({"git": LISTING}, Naming.QUALIFIED))
 
     assert pickle.loads(pickle.dumps(view)) == view  # noqa: S301

@@ -47,7 +47,14 @@ class Conversation:
     @property
     def events(self) -> list[Any]:
         """The JSON of every complete event of the stream so far."""
-        return [json.loads(event.data) for event in SseDecoder(MIB).feed(self.body)]
+        return [json.loads(event.data) for event in SseDecoder(MIB).feed(self.body) if event.data]
+
+    @property
+    def last_event_id(self) -> str:
+        """What a client would come back with."""
+        decoder = SseDecoder(MIB)
+        decoder.feed(self.body)
+        return decoder.last_event_id
 
     @property
     def streams(self) -> bool:
@@ -96,11 +103,12 @@ def start(
     given = list(headers)
     if "host" not in dict(given):
         given.append(("host", "127.0.0.1:8080"))
+    path, _, query = path.partition("?")
     scope = {
         "type": "http",
         "method": method,
         "path": path,
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in given],
     }
     return Conversation(application, scope, parts)

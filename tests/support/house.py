@@ -24,8 +24,7 @@ from actors.core.tally import Report
 from actors.core.view import BackendView, View
 from actors.refs import ActorGone
 from serve_app.authentication import Authentication
-from serve_app.downstream.door import Door
-from serve_app.downstream.legacy import Legacy
+from serve_app.downstream.assembly import Assembly
 from serve_app.ingress import Ingress
 from serve_app.links import Links
 from serve_app.outlook import Outlook
@@ -33,7 +32,9 @@ from serve_app.tallying import Tallying
 from tests.support.bus import SECRET, RecordingBackend, until
 from tests.support.hand_clock import HandClock
 
-FACTS = Facts(Era.MODERN, "2026-07-28", b'{"name":"upstream","version":"7"}', ("tools", "resources", "prompts"))
+FACTS = Facts(
+    Era.MODERN, "2026-07-28", b'{"name":"upstream","version":"7"}', b'{"tools":{},"resources":{},"prompts":{}}'
+)
 
 LISTING = Listing(
     tools=(Item("echo", b'{"name":"echo","inputSchema":{"type":"object"},"x-more":[1.0]}'),),
@@ -144,6 +145,7 @@ class Doorway:
     links: Links
     outlook: Outlook
     tallying: Tallying
+    assembly: Assembly
     dialled: list[CallerLink] = field(default_factory=list)
     """Every link it ever opened."""
 
@@ -193,9 +195,11 @@ def view_of(replicas: Sequence[Replica], plan: Plan, version: int = 1) -> View:
 class House:
     """Replicas, and as many ingresses in front of them as a test wants."""
 
-    def __init__(self, replicas: Sequence[Replica], plan: Plan) -> None:
+    def __init__(self, replicas: Sequence[Replica], plan: Plan, folder: str) -> None:
+        """Sockets are in `folder`."""
         self.replicas = replicas
         self.plan = plan
+        self.folder = folder
         self.metrics = MetricsDouble()
         self.clock = HandClock()
         self._doorways: list[Doorway] = []
@@ -203,6 +207,7 @@ class House:
     def doorway(self) -> Doorway:
         """Another ingress replica, which knows of all replicas and links to them."""
         plan = self.plan
+        address = f"unix:{self.folder}/ingress-{len(self._doorways)}"
         dialled: list[CallerLink] = []
 
         async def dial_backend(address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
@@ -213,24 +218,38 @@ class House:
         links = Links("here", dial_backend, random.Random(3).random)
         outlook = Outlook(_no_router, links.update)
         tallying = Tallying("test", lambda: self.metrics)  # type: ignore[arg-type, return-value]
-        door = Door(links, tallying, self.clock, keep_alive_seconds=plan.keep_alive, grace_seconds=plan.grace)
+        assembly = Assembly(
+            outlook,
+            links,
+            tallying,
+            SECRET,
+            _no_router,
+            idle_seconds=1800.0,
+            dice=random.Random(4).random,
+            node="here",
+            addresses=lambda: (address, None),
+            clock=self.clock,
+            wall_clock=self.clock,
+            keep_alive_seconds=plan.keep_alive,
+            grace_seconds=plan.grace,
+        )
         ingress = Ingress(
             plan.server,
             outlook,
             Authentication(plan.verify, self.clock),
-            door,
-            Legacy(door, SECRET, self.clock),
+            assembly,
             lambda: self.metrics,  # type: ignore[arg-type, return-value]
             body_seconds=plan.body_seconds,
         )
         outlook.adopt(view_of(self.replicas, plan))
-        doorway = Doorway(ingress, links, outlook, tallying, dialled)
+        doorway = Doorway(ingress, links, outlook, tallying, assembly, dialled)
         self._doorways.append(doorway)
         return doorway
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for doorway in self._doorways:
             doorway.links.close()
+            await doorway.assembly.relay.close()
 
 
 def _no_router() -> Any:
@@ -240,14 +259,14 @@ def _no_router() -> Any:
 @asynccontextmanager
 async def house(*replicas: Replica, plan: Plan | None = None) -> AsyncIterator[House]:
     """Let the replicas listen, each at a unix socket of its own, as long as the block lasts."""
-    built = House(replicas, plan or Plan())
     with tempfile.TemporaryDirectory(prefix="h") as folder:
+        built = House(replicas, plan or Plan(), folder)
         for number, replica in enumerate(replicas):
             await replica.listen(f"unix:{Path(folder) / str(number)}")
         try:
             yield built
         finally:
-            built.close()
+            await built.close()
             await asyncio.gather(*(replica.close() for replica in replicas))
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from actors.core import sse
+from actors.core.endpoints import HttpEndpoint
 from actors.core.jsonrpc import Message, decode_message, notification, request
 from actors.core.revisions import LATEST_HANDSHAKE
-from actors.core.settings import HttpEndpoint
 from actors.transports.streamable_http import StreamableHttpTransport
 from tests.support.processes import eventually
 from tests.support.recorder import LIMIT, Recorder, open_request

@@ -74,10 +74,16 @@ class LegacyClient:
         self._headers = dict(headers)
         self._revision = revision
 
-    async def initialize(self, revision: str | None = None) -> Conversation:
+    async def initialize(
+        self, revision: str | None = None, capabilities: Mapping[str, Any] | None = None
+    ) -> Conversation:
         """Open a session, if the gateway lets us."""
         info = {"name": "test", "version": "1"}
-        params = {"protocolVersion": revision or self._revision, "capabilities": {}, "clientInfo": info}
+        params = {
+            "protocolVersion": revision or self._revision,
+            "capabilities": dict(capabilities or {}),
+            "clientInfo": info,
+        }
         answer = await self.ask("initialize", params, request_id="init", headers={"mcp-protocol-version": None})
         self.session = answer.header("mcp-session-id")
         return answer
@@ -91,17 +97,37 @@ class LegacyClient:
         headers: Mapping[str, str | None] | None = None,
     ) -> Conversation:
         """Send a request, or a notification if `request_id` is `None`, and do not wait."""
+        body: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": dict(params or {})}
+        if request_id is not None:
+            body["id"] = request_id
+        return self.start_raw(body, headers)
+
+    def start_raw(
+        self, body: Any, headers: Mapping[str, str | None] | None = None, *, verb: str = "POST"
+    ) -> Conversation:
+        """Send whatever it is, and do not wait."""
         marks: dict[str, str | None] = {
             "accept": BOTH,
             "mcp-protocol-version": self._revision,
             "mcp-session-id": self.session,
         }
         marks |= self._headers | dict(headers or {})
-        body: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": dict(params or {})}
-        if request_id is not None:
-            body["id"] = request_id
         given = [(name, value) for name, value in marks.items() if value is not None]
-        return start(self.application, "POST", self._path, given, [json.dumps(body).encode()])
+        return start(self.application, verb, self._path, given, [json.dumps(body).encode()])
+
+    async def answer(self, request: Mapping[str, Any], result: Mapping[str, Any]) -> Conversation:
+        """Answer a request of the gateway."""
+        return await self.start_raw({"jsonrpc": "2.0", "id": request["id"], "result": dict(result)}).answered()
+
+    def listen(self, last_event_id: str | None = None) -> Conversation:
+        """Open a stream, and do not wait."""
+        return self.start_raw(None, {"last-event-id": last_event_id}, verb="GET")
+
+    def at(self, application: Application) -> "LegacyClient":
+        """The same session, at another ingress replica."""
+        other = LegacyClient(application, self._path, self._headers.items(), self._revision)
+        other.session = self.session
+        return other
 
     async def ask(self, method: str, params: Mapping[str, Any] | None = None, **more: Any) -> Conversation:
         """Send a request or a notification, and wait for all of the answer."""

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from actors.core.settings import StdioEndpoint
+from actors.core.endpoints import StdioEndpoint
 from actors.transports.stdio import StdioTransport
 from tests.support import stdio_servers
 from tests.support.recorder import open_request

@@ -1,0 +1,163 @@
+"""Which downstream sessions live, as the Router keeps them.
+
+Callers pass times from one clock, in seconds, that never goes back. An ended session never comes back.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from typing import Final
+
+from actors.core.recent_ends import RecentEnds
+from actors.core.session_state import Change, SessionNews, SessionState, changed, merged
+from actors.core.settings import MAX_SESSIONS
+
+MAX_CHANGES: Final = 4096
+"""Sessions whose last change is remembered for those who follow; who is further behind must ask for each."""
+
+MAX_NEWS: Final = 1000
+"""Sessions in one answer, so that none takes long; who asks again gets the next."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    state: SessionState
+    seen_at: float
+
+
+class SessionBook:
+    """Owns the sessions: opens, changes and ends them, and tells what happened since a version.
+
+    A limit never ends a session of anyone but the owner who reached it.
+    """
+
+    def __init__(
+        self,
+        *,
+        idle_seconds: float,
+        max_sessions: int,
+        max_total: int = MAX_SESSIONS,
+        max_changes: int = MAX_CHANGES,
+    ) -> None:
+        """`max_sessions` holds for each owner, `max_total` for all together."""
+        self._idle_seconds = idle_seconds
+        self._max_sessions = max_sessions
+        self._max_total = max_total
+        self._max_changes = max_changes
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        """Longest unused first; so are the nonces of each owner."""
+        self._owned: dict[str, OrderedDict[bytes, None]] = {}
+        self._ends = RecentEnds()
+        self._changes: OrderedDict[bytes, int] = OrderedDict()
+        """The version of each session's last change, in order."""
+        self._forgotten = 0
+        """The version up to which changes are remembered no longer."""
+        self.version = 0
+        """The number of changes so far."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def open(self, state: SessionState, now: float) -> bool:
+        """Add a session; those of its owner that were unused for longest make room. False: all is full, or it ended."""
+        if state.nonce not in self._ends and state.nonce not in self._entries:
+            owned = self._owned.get(state.owner, OrderedDict())
+            excess = len(owned) + 1 - self._max_sessions
+            if len(self._entries) >= self._max_total:
+                excess = max(excess, 1)
+            self.end(list(islice(owned, max(excess, 0))), now)
+        return self._admit(state, now)
+
+    def tell(self, states: Iterable[SessionState], ended: Iterable[bytes], now: float) -> None:
+        """Learn what somebody knew while this book did not: another was before it, or was out of reach.
+
+        What cannot be taken in becomes news as an end, since whoever told it does not know better. The limit of an
+        owner is not looked at until his next opening: among what is told may be ends that others have yet to tell.
+        """
+        self.end(ended, now)
+        for state in states:
+            if not self._admit(state, now):
+                self._ends.add(state.nonce, now)
+                self._note(state.nonce)
+
+    def find(self, nonce: bytes) -> SessionState | None:
+        """A session that lives."""
+        entry = self._entries.get(nonce)
+        return None if entry is None else entry.state
+
+    def touch(self, nonces: Iterable[bytes], now: float) -> None:
+        """Note that sessions are in use."""
+        for nonce in nonces:
+            entry = self._entries.get(nonce)
+            if entry is not None:
+                entry.seen_at = now
+                self._entries.move_to_end(nonce)
+                self._owned[entry.state.owner].move_to_end(nonce)
+
+    def change(self, nonce: bytes, change: Change) -> None:
+        """Change a session, if it is there."""
+        entry = self._entries.get(nonce)
+        if entry is not None:
+            self._put(changed(entry.state, change))
+
+    def end(self, nonces: Iterable[bytes], now: float) -> None:
+        """End sessions. One that is not known counts as ended, too: it may be told later by somebody who knew it."""
+        for nonce in nonces:
+            entry = self._entries.pop(nonce, None)
+            if entry is None and nonce in self._ends:
+                continue
+            if entry is not None:
+                owned = self._owned[entry.state.owner]
+                del owned[nonce]
+                if not owned:
+                    del self._owned[entry.state.owner]
+            self._ends.add(nonce, now)
+            self._note(nonce)
+
+    def expire(self, now: float) -> int:
+        """End what nobody used for too long; gives how many."""
+        limit = now - self._idle_seconds
+        idle = [nonce for nonce, _ in takewhile(lambda each: each[1].seen_at <= limit, self._entries.items())]
+        self.end(idle, now)
+        self._ends.forget_old(now)
+        return len(idle)
+
+    def news(self, generation: str, after: int) -> SessionNews:
+        """What happened since version `after`; `generation` is whose news it is."""
+        if after < self._forgotten:
+            return SessionNews(generation, self.version, reset=True)
+        latest = takewhile(lambda each: each[1] > after, reversed(self._changes.items()))
+        told: Sequence[tuple[bytes, int]] = list(islice(reversed(list(latest)), MAX_NEWS))
+        version = told[-1][1] if told else self.version
+        entries = [self._entries.get(nonce) for nonce, _ in told]
+        return SessionNews(
+            generation,
+            version,
+            tuple(entry.state for entry in entries if entry is not None),
+            tuple(nonce for (nonce, _), entry in zip(told, entries, strict=True) if entry is None),
+        )
+
+    def _admit(self, state: SessionState, now: float) -> bool:
+        if state.nonce in self._entries:
+            self._put(merged(self._entries[state.nonce].state, state))
+            return True
+        if state.nonce in self._ends or len(self._entries) >= self._max_total:
+            return False
+        self._entries[state.nonce] = _Entry(state, now)
+        self._owned.setdefault(state.owner, OrderedDict())[state.nonce] = None
+        self._note(state.nonce)
+        return True
+
+    def _put(self, state: SessionState) -> None:
+        entry = self._entries[state.nonce]
+        if state != entry.state:
+            entry.state = state
+            self._note(state.nonce)
+
+    def _note(self, nonce: bytes) -> None:
+        self.version += 1
+        self._changes[nonce] = self.version
+        self._changes.move_to_end(nonce)
+        if len(self._changes) > self._max_changes:
+            _, self._forgotten = self._changes.popitem(last=False)

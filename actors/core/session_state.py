@@ -1,0 +1,125 @@
+"""What is known of a downstream session beyond its id, and how the Router and the ingress replicas speak of it."""
+
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+MAX_SUBSCRIPTIONS: Final = 256
+"""Of one session."""
+
+MAX_SUBSCRIPTION_BYTES: Final = 32 * 1024
+"""Of all URIs of one session together."""
+
+MAX_CLIENT_INFO_BYTES: Final = 4096
+"""A longer one is not kept: it only names the client to servers."""
+
+
+class SessionState(msgspec.Struct, frozen=True, array_like=True):
+    """One session, as it was at some time."""
+
+    nonce: bytes
+    """From its id."""
+    owner: str
+    """The principal and the endpoint it belongs to."""
+    client_info: bytes = b""
+    """What the client said of itself, a JSON object; empty if nothing is known."""
+    log_level: str | None = None
+    """The least level of log messages that the client wants, if it said."""
+    subscriptions: tuple[str, ...] = ()
+    """URIs of resources, as the client named them."""
+    version: int = 0
+    """How often it was changed, its opening included: of two states of a session the higher is newer. 0 is one that was
+    assumed, of a session whose id is good but whose history is not known."""
+
+
+class SetLevel(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """The client wants log messages from this level on."""
+
+    level: str
+
+
+class Subscribe(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """The client wants to know when the resource changes."""
+
+    uri: str
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """The client does not want to know it any longer."""
+
+    uri: str
+
+
+Change = SetLevel | Subscribe | Unsubscribe
+
+
+class Found(msgspec.Struct, frozen=True, array_like=True):
+    """What became of the sessions that were asked for; nothing of any where nobody could be asked."""
+
+    states: tuple[SessionState, ...] = ()
+    """Of those that live."""
+    ended: tuple[bytes, ...] = ()
+    """The nonces of those that do not."""
+
+
+class SessionNews(msgspec.Struct, frozen=True, array_like=True):
+    """What happened to sessions since the version that was asked for."""
+
+    generation: str
+    """Another one for each life of the Router; versions compare within one."""
+    version: int
+    """What to ask for next."""
+    states: tuple[SessionState, ...] = ()
+    """As they are now, of those that were opened or changed."""
+    ended: tuple[bytes, ...] = ()
+    reset: bool = False
+    """Too much happened: what became of sessions must be asked one by one."""
+
+
+def opened(nonce: bytes, owner: str, client_info: bytes) -> SessionState:
+    """A new session."""
+    kept = client_info if len(client_info) <= MAX_CLIENT_INFO_BYTES else b""
+    return SessionState(nonce, owner, kept, version=1)
+
+
+def changed(state: SessionState, change: Change) -> SessionState:
+    """The state after a change: the same one if it changes nothing, or would be a subscription too many."""
+    match change:
+        case SetLevel(level):
+            after = replace(state, log_level=level)
+        case Subscribe(uri):
+            after = replace(state, subscriptions=_with_all(state.subscriptions, (uri,)))
+        case Unsubscribe(uri):
+            after = replace(state, subscriptions=tuple(each for each in state.subscriptions if each != uri))
+    return state if after == state else replace(after, version=state.version + 1)
+
+
+def merged(known: SessionState, told: SessionState) -> SessionState:
+    """What two that knew a session make of it: the newer state.
+
+    Where both changed it equally often, apart from each other, the client is rather told too much than too little.
+    """
+    if known.version == told.version and known != told:
+        return replace(
+            known,
+            client_info=known.client_info or told.client_info,
+            log_level=known.log_level or told.log_level,
+            subscriptions=_with_all(known.subscriptions, told.subscriptions),
+            version=known.version + 1,
+        )
+    if told.version > known.version:
+        return replace(told, client_info=told.client_info or known.client_info)
+    return known
+
+
+def _with_all(subscriptions: tuple[str, ...], uris: tuple[str, ...]) -> tuple[str, ...]:
+    """As many of both as may be."""
+    kept = list(subscriptions)
+    room = MAX_SUBSCRIPTION_BYTES - sum(len(uri.encode()) for uri in kept)
+    for uri in uris:
+        size = len(uri.encode())
+        if uri not in kept and len(kept) < MAX_SUBSCRIPTIONS and size <= room:
+            kept.append(uri)
+            room -= size
+    return tuple(kept)

@@ -1,0 +1,89 @@
+"""The calls of one replica that are not over: those that run, and those that wait for a client's answer."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from actors.bus.exchange import Exchange
+from actors.conversations import Claim, Conversations
+from actors.core.breaker import Breaker, Permit
+from actors.core.conversation_key import ConversationKey
+from actors.core.settings import BackendSettings
+from actors.running_call import RunningCall
+
+
+class RunningCalls:
+    """Sends each call into its conversation and keeps it until it is over. `clock` is monotonic and in seconds."""
+
+    def __init__(
+        self, settings: BackendSettings, conversations: Conversations, breaker: Breaker, clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._conversations = conversations
+        self._breaker = breaker
+        self._clock = clock
+        self._calls: dict[bytes, _Carried] = {}
+        self._any_parked = False
+        self._none: Final = asyncio.Event()
+        self._none.set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many the server is at work on: who waits for a client is no load."""
+        return len(self._calls) - self._parked()
+
+    def carry(self, exchange: Exchange, permit: Permit, key: ConversationKey | None) -> None:
+        """Send a call that was admitted into the conversation of a key, for which there is room."""
+        settings, call = self._settings, exchange.call
+        running = RunningCall(
+            exchange,
+            settings.name,
+            self._finished,
+            self._breaker,
+            permit,
+            self._clock,
+            park_seconds=settings.park_seconds,
+            may_park=self._may_park,
+        )
+        claim = self._conversations.claim(key)
+        self._calls[exchange.id] = _Carried(running, call.session, claim)
+        self._none.clear()
+        claim.host.carry(running, min(call.time_left, settings.timeout))
+
+    def cancelled_origin(self, origin: bytes) -> None:
+        """Stop those made for one downstream request, or in one downstream session."""
+        for call, session, _ in list(self._calls.values()):
+            if origin in (call.origin, session):
+                call.cancel("the client cancelled the request")
+
+    async def drained(self) -> None:
+        """Wait until there are none."""
+        await self._none.wait()
+
+    def _finished(self, call: RunningCall) -> None:
+        claim = self._calls.pop(call.id).claim
+        claim.host.drop(call)
+        claim.release()
+        if not self._calls:
+            self._none.set()
+
+    def _parked(self) -> int:
+        if not self._any_parked:
+            return 0  # as nearly always, and this is asked with every call
+        parked = sum(carried.call.parked for carried in self._calls.values())
+        self._any_parked = parked > 0
+        return parked
+
+    def _may_park(self) -> bool:
+        if self._parked() >= self._settings.max_parked:
+            return False
+        self._any_parked = True
+        return True
+
+
+class _Carried(NamedTuple):
+    """A call, the downstream session it was made in, and the conversation it runs in."""
+
+    call: RunningCall
+    session: bytes
+    claim: Claim

@@ -1,0 +1,111 @@
+"""The Router's desk for downstream sessions: keeps the book of them, and lets ingress replicas follow it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import structlog
+
+from actors.core.session_book import SessionBook
+from actors.core.session_state import Change, Found, SessionNews, SessionState
+
+QUIET_SECONDS: Final = 0.02
+"""Changes that come together are told together."""
+
+log = structlog.get_logger()
+
+
+class SessionDesk:
+    """Belongs to one event loop. `clock` is monotonic, in seconds."""
+
+    def __init__(
+        self,
+        generation: str,
+        book: SessionBook,
+        *,
+        gather_seconds: float,
+        watch_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`gather_seconds` is how long ingress replicas have, at the start, to tell the sessions they know."""
+        self._generation = generation
+        self._book = book
+        self._watch_seconds = watch_seconds
+        self._clock = clock
+        self._certain_at = clock() + gather_seconds
+        self._told = 0
+        """The version that followers were woken for."""
+        self._changed = asyncio.Event()
+        self._waking: asyncio.TimerHandle | None = None
+
+    def open(self, state: SessionState) -> bool:
+        """Open a session; false if there are too many."""
+        admitted = self._book.open(state, self._clock())
+        self._wake_soon()
+        return admitted
+
+    def find(self, asked: Iterable[SessionState]) -> Found:
+        """What became of sessions that somebody takes to be like this, having verified their ids.
+
+        Until all could tell what they know, one that is not known here is believed to live.
+        """
+        found = {state.nonce: self._recall(state) for state in asked}
+        self._wake_soon()
+        return Found(
+            tuple(state for state in found.values() if state is not None),
+            tuple(nonce for nonce, state in found.items() if state is None),
+        )
+
+    def change(self, asked: SessionState, change: Change) -> Found:
+        """Find a session, and change it if it lives."""
+        self._recall(asked)
+        self._book.change(asked.nonce, change)
+        return self.find([asked])
+
+    def touch(self, nonces: Iterable[bytes]) -> None:
+        """Note that these are in use."""
+        self._book.touch(nonces, self._clock())
+
+    def tell(self, states: Iterable[SessionState], ended: Iterable[bytes]) -> None:
+        """See `SessionBook.tell`."""
+        self._book.tell(states, ended, self._clock())
+        self._wake_soon()
+
+    async def news(self, generation: str, after: int) -> SessionNews:
+        """What happened since that version of that generation, as soon as there is anything, or nothing after a while.
+
+        Whoever followed another generation hears at once of this one, from its beginning.
+        """
+        if generation != self._generation:
+            return self._book.news(self._generation, 0)
+        try:
+            async with asyncio.timeout(self._watch_seconds):
+                while after == self._book.version:
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+        return self._book.news(generation, after)
+
+    def look_round(self) -> None:
+        """End what nobody used for too long."""
+        ended = self._book.expire(self._clock())
+        if ended:
+            log.debug("sessions_expired", ended=ended, left=len(self._book))
+        self._wake_soon()
+
+    def _recall(self, asked: SessionState) -> SessionState | None:
+        now = self._clock()
+        if now < self._certain_at and self._book.find(asked.nonce) is None:
+            self._book.tell((asked,), (), now)
+        return self._book.find(asked.nonce)
+
+    def _wake_soon(self) -> None:
+        if self._waking is None and self._told != self._book.version:
+            self._waking = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = None
+        self._told = self._book.version
+        self._changed.set()
+        self._changed = asyncio.Event()

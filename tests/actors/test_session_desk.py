@@ -1,0 +1,169 @@
+"""The Router's desk for sessions: who follows hears soon, and a Router that has just started ends nobody's session."""
+
+import asyncio
+
+from structlog.testing import capture_logs
+
+from actors.core.session_book import SessionBook
+from actors.core.session_state import Found, SessionState, SetLevel, opened
+from actors.core.settings import Naming, ServerSettings
+from actors.router import GATHER_SECONDS, Router
+from actors.session_desk import SessionDesk
+from tests.support.control_plane import RecordingMetrics
+from tests.support.hand_clock import HandClock
+
+LIMIT = 10.0
+IDLE = 60.0
+ONE = opened(b"1" * 16, "alice", b"{}")
+TWO = opened(b"2" * 16, "bob", b"{}")
+
+
+def desk_of(clock: HandClock, *, watch_seconds: float = LIMIT, gather_seconds: float = 0.0) -> SessionDesk:
+    return SessionDesk(
+        "g1",
+        SessionBook(idle_seconds=IDLE, max_sessions=10),
+        gather_seconds=gather_seconds,
+        watch_seconds=watch_seconds,
+        clock=clock,
+    )
+
+
+async def test_a_follower_wakes_soon_and_hears_once_of_changes_that_come_together() -> None:
+    desk = desk_of(HandClock())
+    following = asyncio.ensure_future(desk.news("g1", 0))
+    await asyncio.sleep(0)
+
+    desk.open(ONE)
+    desk.open(TWO)
+    desk.change(ONE, SetLevel("debug"))
+    news = await asyncio.wait_for(following, LIMIT)
+
+    assert [(state.nonce, state.log_level) for state in news.states] == [(TWO.nonce, None), (ONE.nonce, "debug")]
+    assert news.version == 3
+
+
+async def test_an_end_wakes_every_follower() -> None:
+    desk = desk_of(HandClock())
+    desk.open(ONE)
+    following = [asyncio.ensure_future(desk.news("g1", 1)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    desk.tell((), (ONE.nonce,))
+
+    assert [news.ended for news in await asyncio.gather(*following)] == [(ONE.nonce,)] * 3
+
+
+async def test_news_that_has_nothing_to_tell_ends_after_a_while() -> None:
+    desk = desk_of(HandClock(), watch_seconds=0.01)
+
+    news = await asyncio.wait_for(desk.news("g1", 0), LIMIT)
+
+    assert (news.version, news.states, news.ended, news.reset) == (0, (), (), False)
+
+
+async def test_who_followed_another_router_hears_at_once_of_this_one_from_its_beginning() -> None:
+    desk = desk_of(HandClock())
+    empty = await asyncio.wait_for(desk.news("g0", 700), LIMIT)
+    desk.open(ONE)
+
+    news = await asyncio.wait_for(desk.news("g0", 700), LIMIT)
+
+    assert (empty.generation, empty.version) == ("g1", 0)
+    assert news.states == (ONE,)
+
+
+async def test_a_desk_that_has_just_opened_believes_who_asks_for_a_session_and_later_does_not() -> None:
+    clock = HandClock()
+    desk = desk_of(clock, gather_seconds=8.0)
+    asked = SessionState(ONE.nonce, "alice")
+    early = desk.find([asked])
+    desk.tell((), (TWO.nonce,))
+    ended = desk.find([TWO])
+    clock.advance(8.0)
+
+    late = desk.find([asked, SessionState(b"3" * 16, "carol"), TWO])
+
+    assert early == Found((asked,), ())
+    assert ended == Found((), (TWO.nonce,))
+    assert late == Found((asked,), (b"3" * 16, TWO.nonce))
+
+
+async def test_a_change_is_found_and_a_change_of_what_ended_is_none() -> None:
+    desk = desk_of(HandClock())
+    desk.open(ONE)
+
+    changed = desk.change(ONE, SetLevel("error"))
+    unknown = desk.change(TWO, SetLevel("error"))
+
+    assert [state.log_level for state in changed.states] == ["error"]
+    assert unknown == Found((), (TWO.nonce,))
+
+
+async def test_a_change_is_not_lost_on_a_desk_that_has_just_opened() -> None:
+    desk = desk_of(HandClock(), gather_seconds=8.0)
+
+    changed = desk.change(ONE, SetLevel("error"))
+
+    assert [(state.client_info, state.log_level) for state in changed.states] == [(b"{}", "error")]
+
+
+async def test_sessions_that_nobody_uses_end_and_those_in_use_do_not() -> None:
+    clock = HandClock()
+    desk = desk_of(clock)
+    desk.open(ONE)
+    desk.open(TWO)
+    clock.advance(IDLE - 1)
+    desk.touch([TWO.nonce])
+    clock.advance(1)
+
+    with capture_logs() as logs:
+        desk.look_round()
+
+    assert desk.find([ONE, TWO]) == Found((TWO,), (ONE.nonce,))
+    assert [(entry["event"], entry["ended"]) for entry in logs] == [("sessions_expired", 1)]
+
+
+async def test_the_router_keeps_sessions_within_the_limits_of_its_server() -> None:
+    clock = HandClock()
+    router = Router(
+        [],
+        Naming.QUALIFIED,
+        generation="g1",
+        metrics=RecordingMetrics(),  # type: ignore[arg-type]
+        server=ServerSettings(max_sessions=1, session_idle_seconds=5.0),
+        clock=clock,
+        watch_seconds=LIMIT,
+    )
+    other = opened(b"9" * 16, "alice", b"{}")
+    clock.advance(GATHER_SECONDS)
+
+    admitted = [await router.open_session(state) for state in (ONE, TWO, other)]
+    changed = await router.change_session(other, SetLevel("debug"))
+    clock.advance(4.0)
+    await router.touch_sessions([other.nonce])
+    clock.advance(1.0)
+    router.look_round()
+    found = await router.find_sessions([ONE, TWO, other])
+    await router.tell_sessions((), (other.nonce,))
+    news = await asyncio.wait_for(router.session_news("g1", 0), LIMIT)
+
+    assert admitted == [True, True, True]
+    assert found == Found(changed.states, (ONE.nonce, TWO.nonce))
+    assert set(news.ended) == {ONE.nonce, TWO.nonce, other.nonce}
+
+
+async def test_a_router_that_is_only_followed_looks_round_too() -> None:
+    router = Router(
+        [],
+        Naming.QUALIFIED,
+        generation="g1",
+        metrics=RecordingMetrics(),  # type: ignore[arg-type]
+        server=ServerSettings(session_idle_seconds=0.01),
+        watch_seconds=LIMIT,
+    )
+    await router.open_session(ONE)
+
+    news = await router.session_news("g1", 0)
+    heard = await asyncio.wait_for(router.session_news("g1", news.version), LIMIT)
+
+    assert heard.ended == (ONE.nonce,)
