@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,11 +14,10 @@ from actors.bus.dialer import CallerLink, dial
 from actors.core.principal import Verdict
 from actors.core.settings import AuthSettings, ServerSettings, Settings
 from actors.garbage import calm_collector
-from actors.runtime import find_metrics, find_router
+from actors.runtime import find_metrics, find_router, listening_addresses
 from serve_app.auth import Auth
 from serve_app.authentication import Authentication
-from serve_app.downstream.door import Door
-from serve_app.downstream.legacy import Legacy
+from serve_app.downstream.assembly import Assembly
 from serve_app.http import Receive, Scope, Send
 from serve_app.ingress import Ingress
 from serve_app.links import Links
@@ -46,9 +44,16 @@ class IngressReplica:
     """
 
     def __init__(
-        self, server: ServerSettings, secret: bytes, auth: DeploymentHandle | None, *, node: str, source: str
+        self,
+        server: ServerSettings,
+        secret: bytes,
+        auth: DeploymentHandle | None,
+        *,
+        node: str,
+        source: str,
+        addresses: Callable[[], tuple[str, str | None]],
     ) -> None:
-        """`source` names this process to Metrics, `node` is where it runs."""
+        """`source` names this process to Metrics, `node` is where it runs; `addresses` as for `Relay`."""
 
         async def dial_backend(address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
             return await dial(address, secret, backend=backend, on_closed=on_lost)
@@ -61,32 +66,42 @@ class IngressReplica:
         self._links = Links(node, dial_backend, random.random)
         self._outlook = Outlook(find_router, self._links.update)
         self._tallying = Tallying(source, find_metrics)
-        door = Door(self._links, self._tallying, time.monotonic)
-        self._ingress = Ingress(
-            server,
+        assembly = Assembly(
             self._outlook,
-            Authentication(verify if auth is not None else None),
-            door,
-            Legacy(door, secret),
-            find_metrics,
+            self._links,
+            self._tallying,
+            secret,
+            find_router,
+            idle_seconds=server.session_idle_seconds,
+            dice=random.random,
+            node=node,
+            addresses=addresses,
         )
+        self._sessions = assembly.sessions
+        self._relay = assembly.relay
+        authentication = Authentication(verify if auth is not None else None)
+        self._ingress = Ingress(server, self._outlook, authentication, assembly, find_metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
         if scope["type"] == "http":
             await self._ingress(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._ingress.connect(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Follow the Router and report to Metrics for as long as the replica lives."""
         await receive()
-        tasks = [asyncio.create_task(self._outlook.follow()), asyncio.create_task(self._tallying.run())]
+        lives = (self._outlook.follow(), self._sessions.follow(), self._sessions.run(), self._tallying.run())
+        tasks = [asyncio.create_task(life) for life in lives]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in tasks:
             task.cancel()
         self._links.close()
+        await self._relay.close()
         await self._tallying.send()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -95,11 +110,16 @@ class IngressReplica:
 class IngressDeployment:
     """The Serve deployment of ingress replicas."""
 
-    def __init__(self, server: ServerSettings, secret: bytes, auth: DeploymentHandle | None) -> None:
+    def __init__(self, server: ServerSettings, secret: bytes, auth: DeploymentHandle | None, *, spread: bool) -> None:
         logs.configure(server.log_format)
         context = ray.get_runtime_context()
         self._replica = IngressReplica(
-            server, secret, auth, node=context.get_node_id(), source=context.get_actor_id() or ""
+            server,
+            secret,
+            auth,
+            node=context.get_node_id(),
+            source=context.get_actor_id() or "",
+            addresses=lambda: listening_addresses(spread=spread),
         )
         calm_collector()
 
@@ -116,8 +136,11 @@ class AuthDeployment(Auth):
         super().__init__(settings)
 
 
-def build_application(settings: Settings, secret: bytes) -> serve.Application:
-    """The Serve application of a configuration; Auth is part of it only where somebody must be recognised."""
+def build_application(settings: Settings, secret: bytes, *, spread: bool) -> serve.Application:
+    """The Serve application of a configuration; Auth is part of it only where somebody must be recognised.
+
+    `spread` says that its replicas may be on several nodes.
+    """
     server = settings.server
     auth = None
     if settings.auth is not None:
@@ -132,4 +155,4 @@ def build_application(settings: Settings, secret: bytes) -> serve.Application:
         graceful_shutdown_timeout_s=server.drain_seconds,
         **DEPLOYMENT_OPTIONS,
     )
-    return ingress.bind(server, secret, auth)
+    return ingress.bind(server, secret, auth, spread=spread)

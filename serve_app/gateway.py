@@ -57,7 +57,7 @@ class Gateway:
             self._metrics = start_metrics(server.log_format)
         except ValueError as error:  # its name is taken
             raise StartFailed("there is another only1mcp on this Ray") from error
-        self._router = start_router(self._settings.backends, server.naming, server.log_format)
+        self._router = start_router(self._settings.backends, server.naming, server.log_format, server)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._open_door())
             turns = asyncio.Semaphore(server.start_concurrency)
@@ -85,6 +85,8 @@ class Gateway:
         Serve itself is ended on a Ray that goes on without us; our own takes it along, and more quietly.
         """
         seconds = self._settings.server.drain_seconds
+        if self._router is not None:
+            await _within(self._router.close(), MARGIN_SECONDS)
         if self._serving:
             await _within(asyncio.to_thread(serve.delete, APPLICATION, _blocking=True), seconds + MARGIN_SECONDS)
         if self._owns_serve and self._spread:
@@ -110,7 +112,7 @@ class Gateway:
             serve.start(http_options=options, proxy_location="EveryNode", logging_config=QUIET)
         with self._progress.step("starting the ingress" + (" and auth" if self._settings.auth else "")):
             self._serving = True
-            application = build_application(self._settings, self._secret)
+            application = build_application(self._settings, self._secret, spread=self._spread)
             serve.run(application, name=APPLICATION, route_prefix="/", _local_testing_mode=False)
 
     async def _start_backend(

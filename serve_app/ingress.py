@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
 from actors.core import headers, jsonrpc
-from actors.core.envelope import Malformed, read_envelope
+from actors.core.envelope import Incoming, Malformed, Response, read_batch, read_message
 from actors.core.guard import Guard, Objection
 from actors.core.offer import Offer
 from actors.core.principal import Principal
@@ -17,10 +18,11 @@ from actors.metrics import CONTENT_TYPE
 from actors.refs import ActorGone, MetricsRef
 from serve_app import health
 from serve_app.authentication import Authentication, Denial
-from serve_app.downstream.door import Door, Visit
-from serve_app.downstream.legacy import Legacy
-from serve_app.downstream.modern import serve_modern
-from serve_app.downstream.responder import Responder, accepts_streams
+from serve_app.downstream import sse_door, ws_door
+from serve_app.downstream.assembly import Assembly
+from serve_app.downstream.channel import Entrance
+from serve_app.downstream.door import Visit
+from serve_app.downstream.responder import HttpResponder, accepts_streams
 from serve_app.http import (
     BODY_SECONDS,
     JSON,
@@ -39,11 +41,17 @@ from serve_app.outlook import Outlook
 
 SERVER_PATH: Final = re.compile(r"/servers/([^/]+)/mcp/?")
 
+NOTHING_HERE: Final = "there is nothing here; the MCP endpoint is /mcp"
+
+NO_REQUEST: Final = Malformed(
+    jsonrpc.INVALID_REQUEST, "this revision of MCP sends one request or notification at a time"
+)
+
 log = structlog.get_logger()
 
 
 class Ingress:
-    """Speaks HTTP to clients.
+    """Speaks HTTP to clients, and takes their WebSockets.
 
     Every request passes the guard; every one but health passes authentication; bodies pass the limits of size and time.
     """
@@ -53,8 +61,7 @@ class Ingress:
         server: ServerSettings,
         outlook: Outlook,
         authentication: Authentication,
-        door: Door,
-        legacy: Legacy,
+        assembly: Assembly,
         find_metrics: Callable[[], MetricsRef],
         *,
         body_seconds: float = BODY_SECONDS,
@@ -63,13 +70,16 @@ class Ingress:
         self._guard = Guard(server)
         self._outlook = outlook
         self._authentication = authentication
-        self._door = door
-        self._legacy = legacy
+        self._tallying = assembly.door.tallying
+        self._modern = assembly.modern
+        self._legacy = assembly.legacy_http
+        self._sse = assembly.sse_door
+        self._ws = assembly.ws_door
         self._find_metrics = find_metrics
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the ASGI specification; only `http` scopes arrive here."""
+        """See the ASGI specification; `http` scopes arrive here."""
         counted = _Counted(send)
         try:
             await self._serve(scope, receive, counted)
@@ -81,7 +91,25 @@ class Ingress:
                 await _refuse(counted, 500, "the gateway failed on this request; see its log")
         finally:
             if counted.status:
-                self._door.tallying.tally.count_response(counted.status)
+                self._tallying.tally.count_response(counted.status)
+
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification; `websocket` scopes arrive here."""
+        try:
+            found = await self._entrance_of(scope)
+            self._tallying.tally.count_response(found.status if isinstance(found, Denial) else 101)
+            if isinstance(found, Denial):
+                await ws_door.deny(scope, receive, send, found)
+                return
+            limit = self._server.max_body_bytes
+            check = self._recognition(scope)
+            await self._ws.serve(scope, receive, send, found, check, max_bytes=limit)
+        except OSError:  # the client left; the server says so in its own words
+            return
+        except Exception:
+            log.exception("request_failed", path=scope["path"])
+            with suppress(OSError, RuntimeError):  # it may be closed already
+                await ws_door.part(send, ws_door.FAILED)
 
     async def _serve(self, scope: Scope, receive: Receive, send: "_Counted") -> None:
         found = header_map(scope["headers"])
@@ -103,12 +131,73 @@ class Ingress:
             await self._metrics(send)
             return
         offer = self._offer(path)
-        if offer is None:
-            await _refuse(send, 404, "there is nothing here; the MCP endpoint is /mcp")
-        elif scope["method"] != "POST":
-            await _refuse(send, 405, "this endpoint takes POST", [(b"allow", b"POST")])
+        if offer is not None:
+            await self._mcp(scope, found, receive, send, offer, principal)
         else:
-            await self._post(scope, found, receive, send, offer, principal)
+            await self._http_sse(scope, found, receive, send, principal)
+
+    async def _mcp(
+        self,
+        scope: Scope,
+        found: Mapping[bytes, bytes],
+        receive: Receive,
+        send: "_Counted",
+        offer: Offer,
+        principal: Principal,
+    ) -> None:
+        responder = HttpResponder(send, streams=accepts_streams(found.get(b"accept", b"")))
+        visit = Visit(offer, principal, headers.mcp_headers(scope["headers"]), responder)
+        method: str = scope["method"]
+        if method == "POST":
+            await self._post(found, receive, send, visit, responder)
+        elif method not in ("GET", "DELETE"):
+            await _refuse(send, 405, "this endpoint takes POST, GET and DELETE", [(b"allow", b"POST, GET, DELETE")])
+        elif visit.headers.get("mcp-protocol-version", HANDSHAKE_REVISIONS[0]) not in HANDSHAKE_REVISIONS:
+            await _refuse(send, 405, "this revision of MCP has POST only", [(b"allow", b"POST")])
+        elif method == "GET":
+            await self._legacy.get(visit, responder, found.get(b"last-event-id", b"").decode("latin-1"))
+        else:
+            await self._legacy.delete(visit, responder)
+
+    async def _http_sse(
+        self, scope: Scope, found: Mapping[bytes, bytes], receive: Receive, send: "_Counted", principal: Principal
+    ) -> None:
+        match = sse_door.PATH.fullmatch(scope["path"])
+        entrance = self._entrance(match[1], principal) if match else None
+        if match is None or entrance is None:
+            await _refuse(send, 404, NOTHING_HERE)
+            return
+        responder = HttpResponder(send, streams=True)
+        if match[2] == "sse":
+            await self._sse.open(responder, entrance, scope["method"], found.get(b"accept"))
+            return
+
+        async def read() -> bytes | None:
+            return await self._body(found, receive, send)
+
+        await self._sse.post(responder, entrance, scope["method"], scope["query_string"], read)
+
+    async def _entrance_of(self, scope: Scope) -> Entrance | Denial:
+        """Where a WebSocket comes in, if it may; rungs as for HTTP."""
+        objection = self._objection(header_map(scope["headers"]))
+        if objection is not None:
+            return Denial(403, objection.value)
+        principal = await self._recognition(scope)()
+        if isinstance(principal, Denial):
+            return principal
+        match = ws_door.PATH.fullmatch(scope["path"])
+        entrance = self._entrance(match[1], principal) if match else None
+        if entrance is None:
+            return Denial(404, NOTHING_HERE)
+        return Denial(503, "too many connections are open here; try again later") if self._ws.full else entrance
+
+    def _recognition(self, scope: Scope) -> ws_door.Check:
+        return lambda: self._authentication.check(scope["headers"])
+
+    def _entrance(self, backend: str | None, principal: Principal) -> Entrance | None:
+        if self._outlook.offer(backend) is None:
+            return None
+        return Entrance(lambda: self._outlook.offer(backend), principal, backend or "")
 
     def _objection(self, found: Mapping[bytes, bytes]) -> Objection | None:
         host, origin = found.get(b"host"), found.get(b"origin")
@@ -124,36 +213,46 @@ class Ingress:
 
     async def _post(
         self,
-        scope: Scope,
         found: Mapping[bytes, bytes],
         receive: Receive,
         send: "_Counted",
-        offer: Offer,
-        principal: Principal,
+        visit: Visit,
+        responder: HttpResponder,
     ) -> None:
+        body = await self._body(found, receive, send)
+        if body is None:
+            return
+        batch = read_batch(body)
+        message = read_message(body) if batch is None else batch
+        revision = visit.headers.get("mcp-protocol-version")
+        if isinstance(message, Malformed):
+            await responder.finish(400, message.response)
+        elif isinstance(message, (list, Response)):
+            if revision is None or revision in HANDSHAKE_REVISIONS:
+                await self._legacy_answer(visit, responder, message)
+            else:
+                await responder.finish(400, NO_REQUEST.response)
+        # a modern body without the header is a modern request with a fault, and is told so
+        elif revision in HANDSHAKE_REVISIONS or (revision is None and jsonrpc.PROTOCOL_VERSION_KEY not in message.meta):
+            await self._legacy.post(visit, message)
+        else:
+            await self._modern.serve(visit, message)
+
+    async def _body(self, found: Mapping[bytes, bytes], receive: Receive, send: "_Counted") -> bytes | None:
+        """The body, or nothing if it was refused."""
         try:
-            body = await read_body(receive, found, self._server.max_body_bytes, self._body_seconds)
+            return await read_body(receive, found, self._server.max_body_bytes, self._body_seconds)
         except BodyTooLarge:
             await _refuse(send, 413, f"the body is over {self._server.max_body_bytes} bytes")
-            return
         except BodyTooSlow:
             await _refuse(send, 408, f"the body was not there after {self._body_seconds:g} s")
-            return
-        envelope = read_envelope(body)
-        responder = Responder(send, streams=accepts_streams(found.get(b"accept", b"")))
-        if isinstance(envelope, Malformed):
-            await responder.finish(400, envelope.response)
-            return
-        visit = Visit(offer, principal, headers.mcp_headers(scope["headers"]), responder)
-        revision = visit.headers.get("mcp-protocol-version")
-        # a modern body without the header is a modern request with a fault, and is told so
-        legacy = revision in HANDSHAKE_REVISIONS or (
-            revision is None and jsonrpc.PROTOCOL_VERSION_KEY not in envelope.meta
-        )
-        if legacy:
-            await self._legacy.serve(visit, envelope)
+        return None
+
+    async def _legacy_answer(self, visit: Visit, responder: HttpResponder, message: Response | list[Incoming]) -> None:
+        if isinstance(message, Response):
+            await self._legacy.post(visit, message)
         else:
-            await serve_modern(self._door, visit, envelope)
+            await self._legacy.post_batch(visit, responder, message)
 
     async def _health(self, path: str, send: Send) -> None:
         status, page = health.health_page(path, self._outlook.view)

@@ -24,6 +24,8 @@ class Outlook:
         self._on_view = on_view
         self._offers: dict[str | None, Offer] = {}
         self.view = View()
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each new View."""
 
     def offer(self, backend: str | None) -> Offer | None:
         """The offer of the aggregate, or of one backend if there is one of that name."""
@@ -39,6 +41,8 @@ class Outlook:
         self.view = view
         self._offers = {}
         self._on_view(view)
+        for listener in self.listeners:
+            listener()
 
     async def follow(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Watch the Router for ever."""

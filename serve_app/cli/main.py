@@ -17,6 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from serve_app.cli.run import run
 
             return run(Wish(chosen.config, chosen.host, chosen.port, chosen.address))
+        case "stdio":
+            from serve_app.cli.stdio import StdioWish, stdio
+
+            return stdio(StdioWish(chosen.url, chosen.server, chosen.config, chosen.header))
         case "environment":
             from serve_app.cli.environment import environment
 
@@ -46,11 +50,38 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     run.add_argument("--port", type=_port, help="port to listen on (default: 8080)")
     run.add_argument("--address", metavar="RAY", help="join this Ray cluster instead of starting a local one")
+    _add_stdio(commands)
     validate = commands.add_parser("validate", help="check a configuration and say what it amounts to")
     validate.add_argument("file", type=Path, metavar="FILE")
     commands.add_parser("environment", help="print the environment for the Ray of a cluster's node, before it starts")
     commands.add_parser("key", help="make an API key and print its hash")
     return parser
+
+
+def _add_stdio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    stdio = commands.add_parser(
+        "stdio",
+        help="speak MCP over standard input and output, for clients that can only start a program",
+        description="Connects a client that can only start a program to a running gateway: MCP over standard input"
+        " and output on this side, HTTP on the other.",
+        epilog="If the gateway wants a credential, put a token into the environment variable ONLY1MCP_TOKEN, which is"
+        " sent as a Bearer token. There is no option for it: other users of the machine can read command lines.",
+    )
+    stdio.add_argument("--url", help="endpoint of the gateway (default: http://127.0.0.1:8080/mcp)")
+    stdio.add_argument("--server", metavar="NAME", help="speak to this one backend, with nothing renamed")
+    stdio.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="if no gateway answers at the URL, start one with this configuration, and end it with this command",
+    )
+    stdio.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="send this header with every request; may be repeated, and is not for credentials",
+    )
 
 
 def _port(text: str) -> int:

@@ -8,8 +8,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from actors.core.endpoints import Endpoint, HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
 from actors.core.rules import clashes
-from actors.core.settings import NAME_PATTERN, NAME_SENTENCE, BackendSettings, Endpoint, HttpEndpoint, StdioEndpoint
+from actors.core.settings import NAME_PATTERN, NAME_SENTENCE, BackendSettings
 from serve_app.config.expansion import expand_tree
 from serve_app.config.machine import place_stdio
 from serve_app.config.problems import Problems, Where, spell, suggestion
@@ -27,19 +28,24 @@ TYPES: Final[Mapping[str, type[Endpoint]]] = {
     "streamable-http": HttpEndpoint,
     "streamable_http": HttpEndpoint,
     "streamableHttp": HttpEndpoint,
+    "sse": SseEndpoint,
+    "ws": WebSocketEndpoint,
+    "websocket": WebSocketEndpoint,
 }
 
-NOT_SERVED: Final = frozenset({"sse", "ws", "websocket"})
-
 _STDIO_KEYS: Final = frozenset(field.name for field in fields(StdioEndpoint))
-_HTTP_KEYS: Final = frozenset(field.name for field in fields(HttpEndpoint))
+_URL_KEYS: Final = frozenset({"url", "headers"})
 _OWN_KEYS: Final = frozenset(field.name for field in fields(BackendSettings)) - {"name", "endpoint"}
-_KNOWN_KEYS: Final = _STDIO_KEYS | _HTTP_KEYS | _OWN_KEYS | {"type", "disabled"}
+_KNOWN_KEYS: Final = _STDIO_KEYS | _URL_KEYS | _OWN_KEYS | {"type", "disabled"}
+
+_WEBSOCKET_URL: Final = re.compile("wss?://", re.IGNORECASE)
 
 _BACKEND: Final = TypeAdapter(BackendSettings)
 _ENDPOINTS: Final[Mapping[type[Endpoint], TypeAdapter[Endpoint]]] = {
     StdioEndpoint: TypeAdapter(StdioEndpoint),
     HttpEndpoint: TypeAdapter(HttpEndpoint),
+    SseEndpoint: TypeAdapter(SseEndpoint),
+    WebSocketEndpoint: TypeAdapter(WebSocketEndpoint),
 }
 
 
@@ -109,10 +115,12 @@ class BackendReader:
         kind = self._kind(expanded, where)
         if kind is None:
             return None
-        foreign = (_HTTP_KEYS if kind is StdioEndpoint else _STDIO_KEYS) & expanded.keys()
+        foreign = (_URL_KEYS if kind is StdioEndpoint else _STDIO_KEYS) & expanded.keys()
         for key in foreign:
-            self._problems.add((*where, key), f"belongs to a server with a {'url' if key in _HTTP_KEYS else 'command'}")
-        place = {key: expanded[key] for key in (_STDIO_KEYS | _HTTP_KEYS) - foreign if key in expanded}
+            self._problems.add((*where, key), f"belongs to a server with a {'url' if key in _URL_KEYS else 'command'}")
+        place = {key: expanded[key] for key in (_STDIO_KEYS | _URL_KEYS) - foreign if key in expanded}
+        if kind is HttpEndpoint:
+            place["sse_fallback"] = "type" not in expanded
         if kind is StdioEndpoint and all_set:
             place_stdio(place, server.get("command"), where, self._folder, self._environ, self._problems)
         endpoint = shape(_ENDPOINTS[kind], place, where, self._problems)
@@ -128,18 +136,14 @@ class BackendReader:
         kind = server.get("type")
         if isinstance(kind, str) and kind in TYPES:
             return TYPES[kind]
-        if isinstance(kind, str) and kind in NOT_SERVED:
-            self._problems.add(
-                (*where, "type"), f"{kind} is not served yet: give the server's streamable HTTP url, with type http"
-            )
-        elif "type" in server:
-            self._problems.add((*where, "type"), "must be stdio, http or streamable-http")
+        if "type" in server:
+            self._problems.add((*where, "type"), "must be stdio, http, streamable-http, sse or websocket")
         elif "command" in server and "url" in server:
             self._problems.add(where, "has a command and a url: keep one of them")
         elif "command" in server:
             return StdioEndpoint
         elif "url" in server:
-            return HttpEndpoint
+            return WebSocketEndpoint if _WEBSOCKET_URL.match(str(server["url"])) else HttpEndpoint
         else:
             self._problems.add(where, "needs a command or a url")
         return None

@@ -1,8 +1,17 @@
 """What a configuration amounts to, in lines for a terminal. Of secrets it shows names only."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
-from actors.core.settings import AuthSettings, BackendSettings, Settings, StdioEndpoint
+from actors.core.endpoints import Endpoint, HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
+from actors.core.settings import AuthSettings, BackendSettings, Settings
+
+_KINDS: Final[Mapping[type[Endpoint], str]] = {
+    StdioEndpoint: "stdio",
+    HttpEndpoint: "http",
+    SseEndpoint: "sse",
+    WebSocketEndpoint: "websocket",
+}
 
 
 def description(settings: Settings, written: Mapping[str, str]) -> list[str]:
@@ -12,7 +21,7 @@ def description(settings: Settings, written: Mapping[str, str]) -> list[str]:
     but the program or the kind is shown.
     """
     rows = [
-        (backend.name, _kind(backend), written.get(backend.name, _bare(backend)), _numbers(backend))
+        (backend.name, _KINDS[type(backend.endpoint)], written.get(backend.name, _bare(backend)), _numbers(backend))
         for backend in settings.backends
     ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
@@ -22,10 +31,6 @@ def description(settings: Settings, written: Mapping[str, str]) -> list[str]:
         lines.append(_printable("  ".join(columns)))
         lines.extend(_printable(f"{'':{widths[0]}}  {names}") for names in _names(backend))
     return [*lines, *_door(settings)]
-
-
-def _kind(backend: BackendSettings) -> str:
-    return "stdio" if isinstance(backend.endpoint, StdioEndpoint) else "http"
 
 
 def _bare(backend: BackendSettings) -> str:

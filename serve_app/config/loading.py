@@ -8,14 +8,8 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
-from actors.core.settings import (
-    AuthSettings,
-    BackendSettings,
-    IssuerSettings,
-    ServerSettings,
-    Settings,
-    StdioEndpoint,
-)
+from actors.core.endpoints import StdioEndpoint
+from actors.core.settings import AuthSettings, BackendSettings, IssuerSettings, ServerSettings, Settings
 from serve_app.config.backends import SECTION, BackendReader
 from serve_app.config.expansion import expand_tree
 from serve_app.config.machine import check_key_file, locate

@@ -7,92 +7,80 @@ from typing import Final
 import msgspec
 
 from actors.core import jsonrpc
+from actors.core.client import Client
+from actors.core.continuation import Continuation, Way
 from actors.core.headers import check_params
 from actors.core.listing import LIST_METHODS
+from actors.core.membership import ReplicaKey
 from actors.core.offer import Offer
 from actors.core.outcome import Failure, FailureKind, failure_error
 from actors.core.principal import Principal
 from actors.core.request import Request
 from actors.core.revisions import Era
-from actors.core.routing import Rejection
+from actors.core.routing import Rejection, Route
+from actors.core.settings import Isolation
 from actors.core.tally import ERROR, OK, CallLabels, outcome_label
-from serve_app.downstream.carrying import ERROR_STATUS, carry
-from serve_app.downstream.responder import KEEP_ALIVE_SECONDS, Responder
+from actors.core.tasks import TASK_METHODS, route_task
+from actors.core.trail import Trail
+from actors.core.view import BackendView
+from actors.core.where import Where
+from serve_app.downstream.bridge import ANOTHER, answers_of, continued_params
+from serve_app.downstream.passage import ERROR_STATUS, Passage, Ways
+from serve_app.downstream.responder import Responder
 from serve_app.flight import Flight
 from serve_app.http import Headers
 from serve_app.links import Links
 from serve_app.tallying import Tallying
 
-GRACE_SECONDS: Final = 5.0
-"""A Backend ends a call itself when its time is over; one that has not after so much longer never will."""
+NOBODY: Final = Rejection(jsonrpc.INVALID_PARAMS, "no backend has this")
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One POST at one endpoint: who came, where, and how to answer."""
+    """One message at one endpoint: who came, where, and how to answer."""
 
     offer: Offer
     principal: Principal
     headers: dict[str, str]
-    """The `mcp-` headers, lower-case names, as `core.headers.mcp_headers` reads them."""
+    """The `mcp-` headers, lower-case names, as `core.headers.mcp_headers` reads them; none where there is no HTTP."""
     responder: Responder
+    resumable: bool = False
+    """Whether the client can fetch what it missed with an event id."""
 
 
 class Door:
     """Sends requests on, and counts what becomes of them."""
 
-    def __init__(
-        self,
-        links: Links,
-        tallying: Tallying,
-        clock: Callable[[], float],
-        *,
-        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
-        grace_seconds: float = GRACE_SECONDS,
-    ) -> None:
+    def __init__(self, links: Links, tallying: Tallying, ways: Ways, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic and in seconds."""
         self.links = links
         self.tallying = tallying
+        self.ways = ways
         self._clock = clock
-        self._keep_alive_seconds = keep_alive_seconds
-        self._grace_seconds = grace_seconds
 
     async def pass_on(self, visit: Visit, request: Request) -> None:
-        """Find the backend of a routed request, call it, and answer.
+        """Find the backend of a routed request, call it, or go on with the call that it continues, and answer.
 
         A modern client that goes away cancels its call; a legacy client's goes on (2025-11-25, basic/transports).
         """
-        route = visit.offer.route(request.method, request.params, request.era)
-        if isinstance(route, Rejection):
-            await self.reject(visit, request, route)
+        found = self._prepare(visit, request)
+        if isinstance(found, Rejection):
+            await self.reject(visit, request, found)
             return
-        modern = request.era is Era.MODERN
-        if modern and request.method == "tools/call" and (reason := _header_mismatch(visit, request)):
-            await self.reject(visit, request, Rejection(jsonrpc.HEADER_MISMATCH, reason))
-            return
-        backend = visit.offer.view.backends.get(route.owned.backend)
+        backend, flight = found
+        await self._fly(visit, request, backend, flight)
+
+    async def go_on(self, visit: Visit, client: Client, trail: Trail, sealed: str, after: int) -> None:
+        """Show the rest of an answer to a client that came back with an event id."""
+        token = trail.progress_token
+        meta = {} if token is None else {jsonrpc.PROGRESS_KEY: jsonrpc.raw_bytes(token)}
+        request = Request(trail.request_id, trail.method, {}, meta, client)
+        backend = visit.offer.view.backends.get(trail.backend)
         if backend is None:
-            await self.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, "no backend has this"))
+            await self.reject(visit, request, NOBODY)
             return
-        flight = Flight(self.links, backend, request.call(route, backend.timeout))
-        started = self._clock()
-        label = FailureKind.CANCELLED.value
-        try:
-            outcome = await carry(
-                flight,
-                request,
-                visit.responder,
-                backend.name,
-                patience=backend.timeout + self._grace_seconds,
-                keep_alive=self._keep_alive_seconds,
-            )
-            label = outcome_label(outcome)
-        except BaseException:
-            if modern:
-                flight.cancel("the client closed the connection")
-            flight.leave()
-            raise
-        finally:
-            self.tallying.tally.count(CallLabels(backend.name, request.method, label), self._clock() - started)
+        flight = Flight.attach(self.links, backend, msgspec.structs.replace(trail.where, after=after))
+        await self._fly(visit, request, backend, flight, sealed)
 
     async def answer(self, visit: Visit, request: Request, result: bytes, headers: Headers = ()) -> None:
         """Answer a request that needs no backend."""
@@ -101,11 +89,16 @@ class Door:
         self.tallying.tally.count(CallLabels("", request.method, OK), self._clock() - started)
 
     async def answer_list(self, visit: Visit, request: Request) -> None:
-        """Answer one of `LIST_METHODS` from the catalogue: everything, on one page, so that no cursor is valid."""
-        if not jsonrpc.is_absent(request.params.get("cursor")):
-            await self.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor"))
-        elif not await self.is_absent(visit, request):
-            await self.answer(visit, request, visit.offer.list_result(LIST_METHODS[request.method], request.era))
+        """Answer one of `LIST_METHODS` from the catalogue."""
+        wanted = request.params.get("cursor")
+        cursor = None if jsonrpc.is_absent(wanted) else jsonrpc.text(wanted) or ""
+        if await self.is_absent(visit, request):
+            return
+        page = visit.offer.list_result(LIST_METHODS[request.method], request.client.revision, cursor)
+        if isinstance(page, Rejection):
+            await self.reject(visit, request, page)
+        else:
+            await self.answer(visit, request, page)
 
     async def is_absent(self, visit: Visit, request: Request) -> bool:
         """Whether this is the endpoint of one server that never said anything of itself; if so, that is the answer."""
@@ -119,9 +112,89 @@ class Door:
 
     async def reject(self, visit: Visit, request: Request, rejection: Rejection) -> None:
         """Answer a request that no backend shall see."""
-        status = ERROR_STATUS.get(rejection.code, 200) if request.era is Era.MODERN else 200
+        status = ERROR_STATUS.get(rejection.code, 200) if request.client.era is Era.MODERN else 200
         await visit.responder.finish(status, jsonrpc.error_response(request.id, rejection.error))
         self.tallying.tally.count(CallLabels("", request.method, ERROR), 0.0)
+
+    async def _fly(
+        self, visit: Visit, request: Request, backend: BackendView, flight: Flight, trail: str | None = None
+    ) -> None:
+        passage = Passage(self.ways, flight, request, visit.responder, backend, resumable=visit.resumable, trail=trail)
+        started = self._clock()
+        label = FailureKind.CANCELLED.value
+        try:
+            label = await passage.run()
+        except BaseException:
+            if request.client.era is Era.MODERN:
+                flight.cancel("the client closed the connection")
+            flight.leave()
+            raise
+        finally:
+            self.tallying.tally.count(CallLabels(backend.name, request.method, label), self._clock() - started)
+
+    def _prepare(self, visit: Visit, request: Request) -> tuple[BackendView, Flight] | Rejection:
+        """The backend of a request and the way there. Rungs, in order:
+
+        1. A request that continues a call has a state which is ours, and its own.
+        2. It has a backend, and parameters of the right form; one about a task goes to the replica that has it.
+        3. The headers of a modern tool call say what its arguments say.
+        4. A waiting call is gone on with where it waits; every other one is opened.
+        """
+        modern = request.client.era is Era.MODERN
+        continued = self.ways.bridge.read(request) if modern else None
+        if isinstance(continued, Rejection):
+            return continued
+        route = self._route(visit, request)
+        if isinstance(route, Rejection):
+            return route
+        if modern and request.method == "tools/call" and (reason := _header_mismatch(visit, request)):
+            return Rejection(jsonrpc.HEADER_MISMATCH, reason)
+        backend = visit.offer.view.backends.get(route.owned.backend)
+        if backend is None:
+            return NOBODY
+        if route.replica is not None:
+            return self._to_replica(request, route, backend, ReplicaKey(backend.name, route.replica))
+        if continued is None:
+            affinity = affinity_of(request.client, backend.isolation)
+            return backend, Flight(self.links, backend, request.call(route, backend.timeout), affinity=affinity)
+        return self._continue(request, route, backend, *continued)
+
+    def _route(self, visit: Visit, request: Request) -> Route | Rejection:
+        if request.method in TASK_METHODS:
+            return route_task(self.ways.tasks, request)
+        return visit.offer.route(request.method, request.params, request.client.era)
+
+    def _to_replica(
+        self, request: Request, route: Route, backend: BackendView, key: ReplicaKey
+    ) -> tuple[BackendView, Flight] | Rejection:
+        epoch = self.links.epoch(key)
+        if epoch is None:
+            sentence = f"the replica of backend {backend.name!r} that has this task is not available"
+            data = {"reason": FailureKind.UNAVAILABLE.value, "backend": backend.name}
+            return Rejection(jsonrpc.INTERNAL_ERROR, sentence, data)
+        call = request.call(route, backend.timeout)
+        return backend, Flight(self.links, backend, call, pinned=Where(key, epoch, b"", 0))
+
+    def _continue(
+        self, request: Request, route: Route, backend: BackendView, continued: Continuation, ticket: bytes
+    ) -> tuple[BackendView, Flight] | Rejection:
+        where = continued.where
+        if where.replica.backend != backend.name:
+            return ANOTHER
+        if continued.way is Way.PARKED:
+            return backend, Flight.resume(self.links, backend, where, answers_of(request.params))
+        params = continued_params(continued, route.params)
+        call = request.call(Route(route.owned, params), backend.timeout, ticket)
+        return backend, Flight(self.links, backend, call, pinned=where)
+
+
+def affinity_of(client: Client, isolation: Isolation) -> bytes | None:
+    """What calls must have in common to meet in one replica; nothing if any will do."""
+    if isolation is Isolation.SHARED:
+        return None
+    if isolation is Isolation.SESSION and client.session:
+        return client.session
+    return client.principal.encode()
 
 
 def _header_mismatch(visit: Visit, request: Request) -> str | None:

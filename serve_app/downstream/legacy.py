@@ -1,123 +1,182 @@
-"""Clients of the handshake era, 2024-11-05 to 2025-11-25, over streamable HTTP."""
+"""Clients of the handshake era, 2024-11-05 to 2025-11-25: what they say within a session, whatever it comes over."""
 
 import secrets
 import time
 from collections.abc import Callable
 from typing import Final
 
+import structlog
 import xxhash
 
 from actors.core import jsonrpc
-from actors.core.envelope import Envelope
+from actors.core.call import NO_CAPABILITIES
+from actors.core.client import Client
+from actors.core.envelope import Envelope, Response
 from actors.core.listing import LIST_METHODS
+from actors.core.log_levels import LOG_LEVELS
 from actors.core.request import Request
-from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_HANDSHAKE, Era
+from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_HANDSHAKE
 from actors.core.routing import ROUTED, Rejection
+from actors.core.session_state import SessionState
 from actors.core.sessions import NONCE_BYTES, Session, mint, read
 from serve_app.downstream.door import Door, Visit
+from serve_app.downstream.watch import can_be_followed, owner_of
+from serve_app.sessions import Sessions
 
 SESSION_SECONDS: Final = 24 * 3600.0
 """How long a session id is good; after that the client gets 404 and initializes again, as it must know how to."""
 
-SESSION_HEADER: Final = b"mcp-session-id"
+DEFAULT_LEVEL: Final = "info"
+"""The log messages that a client gets that never said what it wants: this era leaves it to the server."""
+
+MANY_SESSIONS: Final = Rejection(jsonrpc.INTERNAL_ERROR, "the gateway has too many sessions; try again later")
+MANY_SUBSCRIPTIONS: Final = Rejection(jsonrpc.INVALID_PARAMS, "this session has as many subscriptions as it may have")
+NOT_FOLLOWED: Final = Rejection(jsonrpc.METHOD_NOT_FOUND, "the server of this resource does not tell when it changes")
+UNKNOWN_METHOD: Final = Rejection(jsonrpc.METHOD_NOT_FOUND, "Method not found")
+
+log = structlog.get_logger()
 
 
 class Legacy:
-    """Answers legacy POSTs. Sessions are in their ids, so any ingress replica answers any of them."""
+    """Answers what is said in sessions. Ids of sessions are signed, so any ingress replica knows its own."""
 
     def __init__(
         self,
         door: Door,
+        sessions: Sessions,
         secret: bytes,
         wall_clock: Callable[[], float] = time.time,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._door = door
+        self._sessions = sessions
         self._secret = secret
         self._wall_clock = wall_clock
         self._token_bytes = token_bytes
 
-    async def serve(self, visit: Visit, envelope: Envelope) -> None:
-        """Answer one POST. Rungs, in order; the first which decides wins.
-
-        1. `initialize` opens a session.
-        2. Everything else belongs to one: without id 400, with one that is unknown 404.
-        3. Notifications are taken note of.
-        """
-        if envelope.method == "initialize" and envelope.id is not None:
-            await self._initialize(visit, envelope, envelope.id)
-            return
-        text = visit.headers.get("mcp-session-id")
-        if text is None:
-            await self._refuse(visit, envelope, 400, "this request needs the Mcp-Session-Id that initialize gave")
-            return
-        session = self._read(visit, text)
-        if session is None:
-            await self._refuse(visit, envelope, 404, "this session is not known; initialize again")
-            return
-        if envelope.id is None:
-            await self._notified(visit, envelope, session)
-            return
-        origin = _origin(session, envelope.id)
-        request = Request(envelope.id, envelope.method, Era.HANDSHAKE, envelope.params, envelope.meta, origin)
-        await self._request(visit, request)
-
-    async def _initialize(self, visit: Visit, envelope: Envelope, request_id: bytes) -> None:
-        request = Request(request_id, envelope.method, Era.HANDSHAKE, envelope.params, envelope.meta)
-        wanted = jsonrpc.text(envelope.params.get("protocolVersion"))
+    async def initialize(self, visit: Visit, envelope: Envelope) -> tuple[Request, bytes, str] | None:
+        """Open a session; gives the request, its result and the id of the session, or nothing if it was refused."""
+        params = envelope.params
+        wanted = jsonrpc.text(params.get("protocolVersion"))
+        revision = wanted if wanted in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE
+        declared = bytes(params.get("capabilities", NO_CAPABILITIES))
+        capabilities = declared if jsonrpc.is_object(declared) else NO_CAPABILITIES
+        client = Client(revision, visit.principal.key, visit.offer.backend or "", capabilities)
+        request = Request(envelope.id or b"null", envelope.method, params, envelope.meta, client)
         if wanted is None:
             reason = "initialize needs params.protocolVersion"
             await self._door.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, reason))
-            return
+            return None
         if await self._door.is_absent(visit, request):
-            return
-        revision = wanted if wanted in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE
+            return None
+        nonce = self._token_bytes(NONCE_BYTES)
+        info = bytes(params.get("clientInfo", b""))
+        if not await self._sessions.open(nonce, client.account, info if jsonrpc.is_object(info) else b""):
+            await self._door.reject(visit, request, MANY_SESSIONS)
+            return None
         session_id = mint(
             self._secret,
-            nonce=self._token_bytes(NONCE_BYTES),
+            nonce=nonce,
             revision=revision,
-            principal_key=_owner(visit),
+            principal_key=client.account,
             now=self._wall_clock(),
+            capabilities=capabilities,
         )
-        result = visit.offer.initialize_result(revision)
-        await self._door.answer(visit, request, result, [(SESSION_HEADER, session_id.encode())])
+        return request, visit.offer.initialize_result(revision), session_id
+
+    async def find(self, visit: Visit, session_id: str) -> Client | None:
+        """Who speaks in a session; nothing if it is not one of ours, of this client, or has ended."""
+        account = Client("", visit.principal.key, visit.offer.backend or "").account
+        session = read(self._secret, session_id, principal_key=account, now=self._wall_clock(), max_age=SESSION_SECONDS)
+        state = await self._sessions.find(session.nonce, account) if session is not None else None
+        if session is None or state is None:
+            return None
+        self._sessions.touch(session.nonce)
+        return _client(visit, session, state)
+
+    async def end(self, client: Client) -> None:
+        """End a session, and what the servers keep for it."""
+        await self._sessions.end(client.session)
+        self._door.links.cancel_origin(client.session)
+
+    async def handle(self, visit: Visit, client: Client, message: Envelope | Response) -> None:
+        """Take one message of a session, and answer it if it is a request."""
+        if isinstance(message, Response):
+            if not self._door.ways.questions.take(client, message):
+                log.debug("answer_to_nothing", principal=client.principal)
+            await visit.responder.accept()
+        elif message.id is None:
+            self._notified(client, message)
+            await visit.responder.accept()
+        else:
+            origin = _origin(client, message.id)
+            await self._request(
+                visit, Request(message.id, message.method, message.params, message.meta, client, origin)
+            )
 
     async def _request(self, visit: Visit, request: Request) -> None:
+        door = self._door
         if request.method in ROUTED:
-            await self._door.pass_on(visit, request)
+            await door.pass_on(visit, request)
         elif request.method in LIST_METHODS:
-            await self._door.answer_list(visit, request)
+            await door.answer_list(visit, request)
         elif request.method == "ping":
-            await self._door.answer(visit, request, b"{}")
+            await door.answer(visit, request, b"{}")
         else:
-            await self._door.reject(visit, request, Rejection(jsonrpc.METHOD_NOT_FOUND, "Method not found"))
+            change = {
+                "logging/setLevel": self._set_level,
+                "resources/subscribe": self._subscribe,
+                "resources/unsubscribe": self._unsubscribe,
+            }.get(request.method)
+            rejection = UNKNOWN_METHOD if change is None else await change(visit, request)
+            if rejection is None:
+                await door.answer(visit, request, b"{}")
+            else:
+                await door.reject(visit, request, rejection)
 
-    async def _notified(self, visit: Visit, envelope: Envelope, session: Session) -> None:
+    async def _set_level(self, _visit: Visit, request: Request) -> Rejection | None:
+        level = jsonrpc.text(request.params.get("level"))
+        if level not in LOG_LEVELS:
+            return Rejection(jsonrpc.INVALID_PARAMS, f"level is one of {', '.join(LOG_LEVELS)}")
+        await self._sessions.set_level(request.client.session, level)
+        return None
+
+    async def _subscribe(self, visit: Visit, request: Request) -> Rejection | None:
+        uri = jsonrpc.text(request.params.get("uri"))
+        if uri is None or owner_of(visit.offer, uri, request.client) is None:
+            shown = (uri or "")[:512]
+            return Rejection(jsonrpc.RESOURCE_NOT_FOUND, f"Resource not found: {shown}", {"uri": shown})
+        if not can_be_followed(visit.offer, uri, request.client):
+            return NOT_FOLLOWED
+        return None if await self._sessions.subscribe(request.client.session, uri) else MANY_SUBSCRIPTIONS
+
+    async def _unsubscribe(self, _visit: Visit, request: Request) -> Rejection | None:
+        uri = jsonrpc.text(request.params.get("uri"))
+        if uri is None:
+            return Rejection(jsonrpc.INVALID_PARAMS, "resources/unsubscribe needs params.uri")
+        await self._sessions.unsubscribe(request.client.session, uri)
+        return None
+
+    def _notified(self, client: Client, envelope: Envelope) -> None:
         request_id = envelope.params.get("requestId")
         if envelope.method == "notifications/cancelled" and request_id is not None:
             # the call may run on any backend, opened by any ingress replica: all are told, and one will know it
-            self._door.links.cancel_origin(_origin(session, bytes(request_id)))
-        await visit.responder.accept()
-
-    async def _refuse(self, visit: Visit, envelope: Envelope, status: int, reason: str) -> None:
-        error = jsonrpc.error(jsonrpc.INVALID_REQUEST, reason)
-        await visit.responder.finish(status, jsonrpc.error_response(envelope.id or b"null", error))
-
-    def _read(self, visit: Visit, text: str) -> Session | None:
-        return read(
-            self._secret,
-            text,
-            principal_key=_owner(visit),
-            now=self._wall_clock(),
-            max_age=SESSION_SECONDS,
-        )
+            self._door.links.cancel_origin(_origin(client, bytes(request_id)))
 
 
-def _owner(visit: Visit) -> str:
-    """To whom a session belongs, and at which endpoint: it is worth nothing at another."""
-    return f"{visit.offer.backend or ''}\0{visit.principal.key}"
+def _client(visit: Visit, session: Session, state: SessionState) -> Client:
+    return Client(
+        session.revision,
+        visit.principal.key,
+        visit.offer.backend or "",
+        session.capabilities,
+        state.client_info or None,
+        state.log_level or DEFAULT_LEVEL,
+        interactive=visit.responder.streams,
+        session=session.nonce,
+    )
 
 
-def _origin(session: Session, request_id: bytes) -> bytes:
+def _origin(client: Client, request_id: bytes) -> bytes:
     """Names a request among those of all sessions."""
-    return xxhash.xxh3_128_digest(session.nonce + request_id)
+    return xxhash.xxh3_128_digest(client.session + request_id)

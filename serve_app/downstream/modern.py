@@ -3,36 +3,63 @@
 from typing import Final
 
 from actors.core import headers, jsonrpc
+from actors.core.call import NO_CAPABILITIES
+from actors.core.client import Client
 from actors.core.envelope import Envelope
+from actors.core.jsonrpc import Object
 from actors.core.listing import LIST_METHODS
+from actors.core.log_levels import LOG_LEVELS
 from actors.core.request import Request
-from actors.core.revisions import HANDSHAKE_REVISIONS, MODERN_REVISIONS, Era
+from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_MODERN, MODERN_REVISIONS
 from actors.core.routing import ROUTED, Rejection
+from actors.core.tasks import TASK_METHODS
 from serve_app.downstream.door import Door, Visit
-
-LOG_LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
+from serve_app.downstream.listening import Listening
 
 ENVELOPE_KEYS: Final = (jsonrpc.PROTOCOL_VERSION_KEY, jsonrpc.CLIENT_CAPABILITIES_KEY)
 """What `_meta` must hold; the client's name it should."""
 
 
-async def serve_modern(door: Door, visit: Visit, envelope: Envelope) -> None:
-    """Answer one modern POST."""
-    if envelope.id is None:
-        await visit.responder.accept()  # this revision has no notifications to servers over HTTP
-        return
-    request = Request(envelope.id, envelope.method, Era.MODERN, envelope.params, envelope.meta)
-    rejection = examine(request, visit.headers)
-    if rejection is not None:
-        await door.reject(visit, request, rejection)
-    elif request.method in ROUTED:
-        await door.pass_on(visit, request)
-    elif request.method in LIST_METHODS:
-        await door.answer_list(visit, request)
-    elif request.method != "server/discover":
-        await door.reject(visit, request, Rejection(jsonrpc.METHOD_NOT_FOUND, "Method not found"))
-    elif not await door.is_absent(visit, request):
-        await door.answer(visit, request, visit.offer.discover_result)
+class Modern:
+    """Answers modern POSTs."""
+
+    def __init__(self, door: Door, listening: Listening) -> None:
+        self._door = door
+        self._listening = listening
+
+    async def serve(self, visit: Visit, envelope: Envelope) -> None:
+        """Answer one of them."""
+        if envelope.id is None:
+            await visit.responder.accept()  # this revision has no notifications to servers over HTTP
+            return
+        client = client_of(visit, envelope.meta)
+        request = Request(envelope.id, envelope.method, envelope.params, envelope.meta, client)
+        rejection = examine(request, visit.headers)
+        if rejection is not None:
+            await self._door.reject(visit, request, rejection)
+        elif request.method in ROUTED or request.method in TASK_METHODS:
+            await self._door.pass_on(visit, request)
+        elif request.method in LIST_METHODS:
+            await self._door.answer_list(visit, request)
+        elif request.method == "subscriptions/listen":
+            await self._listening.serve(visit, request)
+        elif request.method != "server/discover":
+            await self._door.reject(visit, request, Rejection(jsonrpc.METHOD_NOT_FOUND, "Method not found"))
+        elif not await self._door.is_absent(visit, request):
+            await self._door.answer(visit, request, visit.offer.discover_result)
+
+
+def client_of(visit: Visit, meta: Object) -> Client:
+    """The client, as its request describes it."""
+    info = meta.get(jsonrpc.CLIENT_INFO_KEY)
+    return Client(
+        LATEST_MODERN,
+        visit.principal.key,
+        visit.offer.backend or "",
+        capabilities=bytes(meta.get(jsonrpc.CLIENT_CAPABILITIES_KEY, NO_CAPABILITIES)),
+        info=None if info is None else bytes(info),
+        log_level=jsonrpc.text(meta.get(jsonrpc.LOG_LEVEL_KEY)),
+    )
 
 
 def examine(request: Request, found: dict[str, str]) -> Rejection | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.core.settings import BackendSettings, BreakerSettings, HttpEndpoint, StdioEndpoint
+from actors.core.endpoints import HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
+from actors.core.settings import BackendSettings, BreakerSettings, Isolation
 from serve_app.config import demonstration
 from tests.support.config_files import HTTP, STDIO, load_text, load_tree, problems_of, problems_of_server
 
@@ -72,7 +73,9 @@ def test_an_unmodified_cursor_file_loads(tmp_path, npx):
     loaded = load_text(tmp_path, CURSOR, environ=environ)
 
     api, local = loaded.settings.backends
-    assert api.endpoint == HttpEndpoint(url="https://api.example.com/mcp", headers={"Authorization": "Bearer t"})
+    assert api.endpoint == HttpEndpoint(
+        url="https://api.example.com/mcp", headers={"Authorization": "Bearer t"}, sse_fallback=True
+    )
     assert local.endpoint == StdioEndpoint(command="npx", args=("-y", "mcp-server"), env={"API_KEY": "k"})
     assert loaded.notes == ("ignored: mcpServers.server-name.autoApprove",)
 
@@ -84,6 +87,11 @@ def test_our_own_keys_stand_beside_theirs(tmp_path):
         "start_timeout": 7.5,
         "concurrency_limit": 9,
         "max_message_bytes": 4096,
+        "isolation": "principal",
+        "max_conversations": 3,
+        "conversation_idle_seconds": 4.5,
+        "park_seconds": 6,
+        "max_parked": 7,
         "breaker": {"failure_threshold": 2},
     }
 
@@ -92,12 +100,17 @@ def test_our_own_keys_stand_beside_theirs(tmp_path):
     assert loaded.settings.backends == (
         BackendSettings(
             name="web",
-            endpoint=HttpEndpoint(url=HTTP["url"]),
+            endpoint=HttpEndpoint(url=HTTP["url"], sse_fallback=True),
             replicas=2,
             timeout=5.0,
             start_timeout=7.5,
             concurrency_limit=9,
             max_message_bytes=4096,
+            isolation=Isolation.PRINCIPAL,
+            max_conversations=3,
+            conversation_idle_seconds=4.5,
+            park_seconds=6.0,
+            max_parked=7,
             breaker=BreakerSettings(failure_threshold=2),
         ),
     )
@@ -108,6 +121,28 @@ def test_every_spelling_of_streamable_http_is_understood(tmp_path, kind):
     loaded = load_tree(tmp_path, {"mcpServers": {"web": {**HTTP, "type": kind}}})
 
     assert loaded.settings.backends[0].endpoint == HttpEndpoint(url=HTTP["url"])
+
+
+def test_a_url_without_a_type_may_be_one_of_the_older_transport(tmp_path):
+    loaded = load_tree(tmp_path, {"mcpServers": {"web": HTTP}})
+
+    assert loaded.settings.backends[0].endpoint == HttpEndpoint(url=HTTP["url"], sse_fallback=True)
+
+
+def test_the_older_http_transport_is_told_by_its_type(tmp_path):
+    server = {**HTTP, "type": "sse", "headers": {"X-Key": "x"}}
+
+    loaded = load_tree(tmp_path, {"mcpServers": {"web": server}})
+
+    assert loaded.settings.backends[0].endpoint == SseEndpoint(url=HTTP["url"], headers={"X-Key": "x"})
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": "ws"}, {"type": "websocket"}])
+@pytest.mark.parametrize("url", ["ws://localhost:1/ws", "wss://mcp.example.com/ws?x=1", "WSS://mcp.example.com"])
+def test_a_websocket_is_told_by_its_url_alone(tmp_path, kind, url):
+    loaded = load_tree(tmp_path, {"mcpServers": {"web": {"url": url, "headers": {"X-Key": "x"}, **kind}}})
+
+    assert loaded.settings.backends[0].endpoint == WebSocketEndpoint(url=url, headers={"X-Key": "x"})
 
 
 def test_a_disabled_server_is_left_out_and_its_variables_may_be_unset(tmp_path):
@@ -148,10 +183,18 @@ def test_inputs_that_an_editor_would_ask_for_are_refused(tmp_path):
         ([], "must be a mapping, with a command or a url"),
         (None, "must be a mapping, with a command or a url"),
         ({**STDIO, **HTTP}, "has a command and a url: keep one of them"),
-        ({**HTTP, "type": "sse"}, "type: sse is not served yet: give the server's streamable HTTP url, with type http"),
-        ({**HTTP, "type": "ws"}, "type: ws is not served yet: give the server's streamable HTTP url, with type http"),
-        ({**HTTP, "type": "https"}, "type: must be stdio, http or streamable-http"),
-        ({**HTTP, "type": 1}, "type: must be stdio, http or streamable-http"),
+        ({**HTTP, "type": "https"}, "type: must be stdio, http, streamable-http, sse or websocket"),
+        ({**HTTP, "type": 1}, "type: must be stdio, http, streamable-http, sse or websocket"),
+        ({**HTTP, "type": "ws"}, "url: must begin with ws:// or wss://"),
+        ({"type": "sse", "url": "wss://x"}, "url: must begin with http:// or https://"),
+        ({"type": "http", "url": "wss://x"}, "url: must begin with http:// or https://"),
+        ({"type": "sse"}, "url: is missing"),
+        ({**HTTP, "type": "sse", "env": {}}, "env: belongs to a server with a command"),
+        ({"url": "wss://x", "cwd": "/"}, "cwd: belongs to a server with a command"),
+        ({"url": "wss://u:p@x"}, "url: must not hold a user name or a password: send them in `headers`"),
+        ({**HTTP, "sse_fallback": True}, "sse_fallback: is not a setting of a server"),
+        ({**HTTP, "isolation": "user"}, "isolation: must be 'shared', 'session' or 'principal'"),
+        ({**HTTP, "max_conversations": 0}, "max_conversations: must be 1 to 10000"),
         ({"type": "http"}, "url: is missing"),
         ({"type": "stdio"}, "command: is missing"),
         ({**HTTP, "type": "http", "command": "x"}, "command: belongs to a server with a command"),
@@ -310,7 +353,7 @@ def test_values_are_expanded_everywhere_in_a_server(tmp_path):
     assert first.endpoint == StdioEndpoint(
         command=sys.executable, args=("x", "${X}"), env={"A": "x"}, cwd=str(tmp_path)
     )
-    assert second.endpoint == HttpEndpoint(url="https://mcp.example.com/", headers={"X": "Bearer x"})
+    assert second.endpoint == HttpEndpoint(url="https://mcp.example.com/", headers={"X": "Bearer x"}, sse_fallback=True)
 
 
 def test_the_error_has_a_line_for_each_problem_with_the_file_first(tmp_path):

@@ -57,6 +57,24 @@ def test_a_good_file_is_described_as_it_is_written(tmp_path):
     ]
 
 
+def test_each_kind_of_server_has_its_word(tmp_path):
+    tree = {
+        "mcpServers": {
+            "older": {"type": "sse", "url": "https://a.example/sse"},
+            "socket": {"url": "wss://a.example/ws?key=s3cr3t", "headers": {"X-Key": "s3cr3t"}},
+        }
+    }
+
+    code, out, _ = run(tmp_path, tree, {})
+
+    assert code == 0
+    assert out[:3] == [
+        "older   sse        https://a.example/sse  1 replica, timeout 60 s",
+        "socket  websocket  wss://a.example/ws?…   1 replica, timeout 60 s",
+        "        headers X-Key",
+    ]
+
+
 def test_every_problem_is_printed_on_the_error_stream(tmp_path):
     code, out, errors = run(tmp_path, {"mcpServers": {"a": {}}, "server": {"port": 0}}, {})
 

@@ -69,13 +69,24 @@ async def test_pages_of_this_machine_may_come_in(origin: str) -> None:
     assert answered.status == 200
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS", "HEAD"])
+@pytest.mark.parametrize(
+    ("method", "revision", "allowed"),
+    [
+        ("PUT", "2025-11-25", "POST, GET, DELETE"),
+        ("OPTIONS", "2025-11-25", "POST, GET, DELETE"),
+        ("HEAD", "2025-11-25", "POST, GET, DELETE"),
+        ("GET", MODERN, "POST"),
+        ("DELETE", MODERN, "POST"),
+    ],
+)
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/", "/servers/git/mcp"])
-async def test_endpoints_take_nothing_but_posts(path: str, method: str) -> None:
+async def test_endpoints_take_nothing_but_what_the_revision_has(
+    path: str, method: str, revision: str, allowed: str
+) -> None:
     async with doorway(Replica()) as gateway:
-        answered = await ask(gateway, method, path)
+        answered = await ask(gateway, method, path, [("mcp-protocol-version", revision)])
 
-    assert (answered.status, answered.header("allow")) == (405, "POST")
+    assert (answered.status, answered.header("allow")) == (405, allowed)
     assert "error" in answered.json
 
 
@@ -114,7 +125,7 @@ async def test_a_slash_at_the_end_makes_no_difference(path: str) -> None:
         (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600),
         (b'{"id":1,"method":"ping"}', -32600),
         (b'{"jsonrpc":"1.0","id":1,"method":"ping"}', -32600),
-        (b'{"jsonrpc":"2.0","id":1,"result":{}}', -32600),
+        (b'{"jsonrpc":"2.0","id":1,"result":5}', -32600),
         (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600),
         (b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}', -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}', -32600),

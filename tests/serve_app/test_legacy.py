@@ -160,7 +160,7 @@ async def test_a_request_of_a_revision_that_never_was_is_refused(revision: str) 
     assert "error" in answered.json
 
 
-@pytest.mark.parametrize("method", ["no/such", "server/discover", "logging/setLevel", "subscriptions/listen", ""])
+@pytest.mark.parametrize("method", ["no/such", "server/discover", "subscriptions/listen", ""])
 async def test_what_this_era_or_this_gateway_does_not_have_is_not_found(method: str) -> None:
     async with doorway(Replica()) as gateway:
         answered = await (await client_of(gateway)).ask(method)

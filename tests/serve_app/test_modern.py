@@ -177,12 +177,12 @@ async def test_discovery_says_what_the_aggregate_offers() -> None:
 
 
 async def test_discovery_at_one_server_is_that_server_speaking() -> None:
-    facts = Facts(Era.HANDSHAKE, "2025-06-18", b'{"name":"upstream","version":"7"}', ("tools",), "be kind")
+    facts = Facts(Era.HANDSHAKE, "2025-06-18", b'{"name":"upstream","version":"7"}', b'{"tools":{}}', "be kind")
     async with doorway(Replica(), plan=Plan(facts={"git": facts})) as gateway:
         result = (await ModernClient(gateway, "/servers/git/mcp").ask("server/discover")).json["result"]
 
     assert result["_meta"][SERVER_INFO_KEY] == {"name": "upstream", "version": "7"}
-    assert (result["capabilities"], result["instructions"]) == ({"tools": {}}, "be kind")
+    assert (result["capabilities"], result["instructions"]) == ({"tools": {"listChanged": True}}, "be kind")
 
 
 @pytest.mark.parametrize("method", ["tools/list", "resources/list", "resources/templates/list", "prompts/list"])

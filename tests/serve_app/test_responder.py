@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.downstream.responder import Responder, accepts_streams
+from serve_app.downstream.responder import HttpResponder, accepts_streams
 
 
 class Wire:
@@ -40,7 +40,7 @@ def test_a_stream_is_for_clients_that_accept_one(accept: bytes, streams: bool) -
 async def test_a_last_message_that_is_the_first_is_json_with_its_status_and_headers() -> None:
     wire = Wire()
 
-    await Responder(wire, streams=True).finish(404, b'{"a":1}', [(b"x-more", b"1")])
+    await HttpResponder(wire, streams=True).finish(404, b'{"a":1}', [(b"x-more", b"1")])
 
     start, body = wire.sent
     assert start["status"] == 404
@@ -50,7 +50,7 @@ async def test_a_last_message_that_is_the_first_is_json_with_its_status_and_head
 
 async def test_a_message_before_the_last_makes_a_stream_that_ends_with_the_last() -> None:
     wire = Wire()
-    responder = Responder(wire, streams=True)
+    responder = HttpResponder(wire, streams=True)
 
     await responder.event(b'{"a":1}')
     await responder.keep_alive()
@@ -64,7 +64,7 @@ async def test_a_message_before_the_last_makes_a_stream_that_ends_with_the_last(
 
 async def test_a_client_that_takes_no_stream_gets_the_last_message_only() -> None:
     wire = Wire()
-    responder = Responder(wire, streams=False)
+    responder = HttpResponder(wire, streams=False)
 
     await responder.event(b'{"a":1}')
     await responder.keep_alive()
@@ -78,6 +78,6 @@ async def test_a_client_that_takes_no_stream_gets_the_last_message_only() -> Non
 async def test_a_message_without_an_answer_is_accepted() -> None:
     wire = Wire()
 
-    await Responder(wire, streams=True).accept()
+    await HttpResponder(wire, streams=True).accept()
 
     assert (wire.sent[0]["status"], wire.body) == (202, b"")

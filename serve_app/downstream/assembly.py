@@ -1,0 +1,77 @@
+"""What the door of one ingress replica is made of, put together: the same for Serve and for tests."""
+
+import time
+from collections.abc import Callable
+
+from actors.core.session_state import SessionState
+from actors.core.task_ids import TaskIds
+from actors.refs import RouterRef
+from serve_app.downstream.bridge import Bridge
+from serve_app.downstream.channel import Common
+from serve_app.downstream.channels import Channels
+from serve_app.downstream.door import Door
+from serve_app.downstream.legacy import Legacy
+from serve_app.downstream.legacy_http import LegacyHttp
+from serve_app.downstream.listening import Listening
+from serve_app.downstream.modern import Modern
+from serve_app.downstream.passage import GRACE_SECONDS, Ways
+from serve_app.downstream.questions import Questions
+from serve_app.downstream.responder import KEEP_ALIVE_SECONDS
+from serve_app.downstream.sse_door import SseDoor
+from serve_app.downstream.streams import Streams
+from serve_app.downstream.trails import Trails
+from serve_app.downstream.watch import Watches
+from serve_app.downstream.ws_door import WsDoor
+from serve_app.links import Links
+from serve_app.outlook import Outlook
+from serve_app.relay import Relay
+from serve_app.sessions import Sessions
+from serve_app.tallying import Tallying
+
+
+class Assembly:
+    """One door, and both eras behind it."""
+
+    def __init__(
+        self,
+        outlook: Outlook,
+        links: Links,
+        tallying: Tallying,
+        secret: bytes,
+        find_router: Callable[[], RouterRef],
+        *,
+        idle_seconds: float,
+        dice: Callable[[], float],
+        node: str,
+        addresses: Callable[[], tuple[str, str | None]],
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        """`secret` is the gateway's, `idle_seconds` is after how long a session ends, both clocks are in seconds.
+
+        `node` and `addresses` say where other ingress replicas find this one, see `Relay`.
+        """
+        ways = Ways(
+            Bridge(secret, wall_clock),
+            Questions(secret, links),
+            Trails(secret),
+            TaskIds(secret),
+            keep_alive_seconds,
+            grace_seconds,
+        )
+        self.sessions = Sessions(find_router, self._changed, idle_seconds=idle_seconds, clock=clock)
+        self.door = Door(links, tallying, ways, clock)
+        watches = Watches(outlook, links, dice)
+        self.modern = Modern(self.door, Listening(self.door, watches, keep_alive_seconds=keep_alive_seconds))
+        self.streams = Streams(watches, self.sessions, keep_alive_seconds=keep_alive_seconds)
+        self.legacy = Legacy(self.door, self.sessions, secret, wall_clock)
+        self.legacy_http = LegacyHttp(self.door, self.legacy, self.streams)
+        self.channels = Channels(Common(self.door, self.legacy, self.sessions, self.streams))
+        self.relay = Relay(secret, node, addresses, self.channels.take)
+        self.sse_door = SseDoor(self.channels, self.relay, secret, keep_alive_seconds=keep_alive_seconds)
+        self.ws_door = WsDoor(self.channels)
+
+    def _changed(self, nonce: bytes, state: SessionState | None) -> None:
+        self.streams.changed(nonce, state)

@@ -1,0 +1,107 @@
+"""An ingress replica's copy of the sessions that live, and what of it the Router has yet to be told."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
+from typing import Final
+
+from actors.core.recent_ends import RecentEnds
+from actors.core.session_state import SessionState
+
+MAX_STATES: Final = 20_000
+"""Sessions kept; those used last stay, and the Router knows the others."""
+
+OnChange = Callable[[bytes, SessionState | None], None]
+"""Told the nonce of every session that was opened, changed, or ended (`None`); it must neither raise nor call back."""
+
+
+class SessionCopy:
+    """Keeps the newest state of each session, and never again one that ended.
+
+    Callers pass times from one clock, in seconds.
+    """
+
+    def __init__(self, on_change: OnChange, max_states: int = MAX_STATES) -> None:
+        self._on_change = on_change
+        self._max_states = max_states
+        self._states: OrderedDict[bytes, SessionState] = OrderedDict()
+        self._ends = RecentEnds(max_states)
+        self._untold: dict[bytes, None] = {}
+        self._untold_ends: dict[bytes, None] = {}
+
+    def __contains__(self, nonce: bytes) -> bool:
+        return nonce in self._states
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def get(self, nonce: bytes) -> SessionState | None:
+        """The session, which counts as used by that."""
+        state = self._states.get(nonce)
+        if state is not None:
+            self._states.move_to_end(nonce)
+        return state
+
+    def states(self) -> tuple[SessionState, ...]:
+        """All of them."""
+        return tuple(self._states.values())
+
+    def has_ended(self, nonce: bytes) -> bool:
+        """Whether a session is known to have ended a short while ago."""
+        return nonce in self._ends
+
+    def adopt(self, state: SessionState, *, told: bool = True) -> None:
+        """Go by this state, unless a newer one or its end is known. `told` says that the Router knows it."""
+        nonce, known = state.nonce, self._states.get(state.nonce)
+        if nonce in self._ends or (known is not None and known.version >= state.version):
+            return
+        self._states[nonce] = state
+        self._states.move_to_end(nonce)
+        if not told:
+            self._untold[nonce] = None
+        if len(self._states) > self._max_states:
+            oldest, _ = self._states.popitem(last=False)
+            self._untold.pop(oldest, None)
+        self._on_change(nonce, state)
+
+    def end(self, nonce: bytes, now: float, *, told: bool = True) -> None:
+        """Go by the end of a session. `told` says that the Router knows of it."""
+        is_news = nonce not in self._ends
+        self._states.pop(nonce, None)
+        self._untold.pop(nonce, None)
+        self._ends.add(nonce, now)
+        if not told:
+            self._untold_ends[nonce] = None
+        if is_news:
+            self._on_change(nonce, None)
+
+    def forget_old(self, now: float) -> None:
+        """Let go of what ended long ago, but for what the Router has yet to hear."""
+        for nonce in self._untold_ends:
+            self._ends.add(nonce, now)
+        self._ends.forget_old(now)
+        self._untold_ends = {nonce: None for nonce in self._untold_ends if nonce in self._ends}
+
+    # --- what the Router has yet to be told ---
+
+    def is_untold(self, nonce: bytes) -> bool:
+        """Whether the Router does not know what is known here."""
+        return nonce in self._untold
+
+    def untell(self) -> None:
+        """The Router that was told everything is gone."""
+        self._untold = dict.fromkeys(self._states)
+        self._untold_ends = dict.fromkeys(self._ends)
+
+    def untold(self, most: int) -> tuple[tuple[SessionState, ...], tuple[bytes, ...]]:
+        """States and ends to tell, at most so many of each."""
+        states = tuple(self._states[nonce] for nonce in islice(self._untold, most))
+        return states, tuple(islice(self._untold_ends, most))
+
+    def note_told(self, states: tuple[SessionState, ...], ended: tuple[bytes, ...]) -> None:
+        """The Router has heard this."""
+        for state in states:
+            if self._states.get(state.nonce) is state:  # else it was changed meanwhile, and that was not told
+                self._untold.pop(state.nonce, None)
+        for nonce in ended:
+            self._untold_ends.pop(nonce, None)
