@@ -52,6 +52,7 @@ def running(
         "noisy": chaos("--garbage", "8", "--chatty", "--duplicate"),
         "dead": chaos("--exit", "3", "--message", "no licence found"),
         "pair": {**module("tests.support.echo_server"), "replicas": 2},
+        "tasks": {**module("tests.support.tasks_server", "--stdio", "--era", "modern"), "replicas": 2},
     }
     with gateway(tmp_path_factory.mktemp("e2e"), servers) as process:
         yield process
