@@ -51,6 +51,8 @@ def error_for(era: Era, method: str, reply: Reply) -> tuple[int, bytes]:
     except msgspec.DecodeError:
         message = "the server's error is not a JSON-RPC error"
         return jsonrpc.INTERNAL_ERROR, jsonrpc.error(jsonrpc.INTERNAL_ERROR, message)
+    if told == jsonrpc.MISSING_CLIENT_CAPABILITY and _names_capabilities(reply.body):
+        return told, reply.body  # a server that knows what its client can be asked says so in whatever era
     code = _modern_code(told, reply.era) if era is Era.MODERN else _legacy_code(told, reply.era, method)
     if code == told:
         return code, reply.body
@@ -99,6 +101,13 @@ def _legacy_result(body: bytes) -> bytes | None:
             if not kept:
                 del members["_meta"]
     return jsonrpc.encode(members)
+
+
+def _names_capabilities(error: bytes) -> bool:
+    try:
+        return "requiredCapabilities" in jsonrpc.decode_object(jsonrpc.decode_error(error).data)
+    except msgspec.DecodeError:
+        return False
 
 
 def _modern_code(code: int, told_in: Era) -> int:

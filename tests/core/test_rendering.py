@@ -206,6 +206,15 @@ def test_codes_are_those_of_the_era_of_the_client(code, told_in, era, method, ex
 
 
 @pytest.mark.parametrize(
+    ("data", "expected"), [({"requiredCapabilities": {"sampling": {}}}, -32021), ({}, -32603), ([], -32603), (7, -32603)]
+)
+def test_a_missing_capability_is_told_in_whatever_era_if_it_is_named(data, expected):
+    body = json.dumps({"code": -32021, "message": "m", "data": data}).encode()
+
+    assert error_for(Era.MODERN, "tools/call", Reply(body, Era.HANDSHAKE, is_error=True))[0] == expected
+
+
+@pytest.mark.parametrize(
     "body", [b"{}", b"[]", b"7", b'{"code":"x","message":"m"}', b'{"code":1}', b'{"code":1,"message":7}']
 )
 @pytest.mark.parametrize("era", list(Era))
