@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from actors.core import sse
-from actors.core.jsonrpc import Message, decode_message
+from actors.core.jsonrpc import Message, decode_list, decode_message
 from actors.core.outcome import FailureKind
 from actors.transports.http_failure import Unanswered, of_redirect, of_status, too_large
 
@@ -23,8 +23,6 @@ _NO_ID: Final = frozenset({b"", b"null", b'"server-error"'})
 
 _FIELD_NAMES: Final = 1024
 """What an event may be larger than its message: its other fields and the names of all."""
-
-_batch_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 log = structlog.get_logger()
 
@@ -171,7 +169,7 @@ def _decode(data: bytes) -> Iterator[Message | None]:
     except msgspec.DecodeError:
         pass
     try:
-        parts = _batch_decoder.decode(data)
+        parts = decode_list(data)
     except msgspec.DecodeError:
         yield None
         return

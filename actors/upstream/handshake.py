@@ -96,6 +96,7 @@ class HandshakeUpstream:
             capabilities,
             result.instructions,
         )
+        self._questions.revision = result.protocol_version
         self._sessions += 1
         self._transport.forgotten = self._lost_session
         self._transport.established(result.protocol_version)

@@ -10,11 +10,13 @@ import msgspec
 import structlog
 
 from actors.core import jsonrpc
-from actors.core.ask import ASKABLE, ask, read_answer
-from actors.core.ask_forms import without_envelope
+from actors.core.ask import ASKABLE, Answer, ask, read_answer
+from actors.core.ask_forms import answer_for, without_envelope
 from actors.core.capabilities import supports
+from actors.core.impossible import Impossible
 from actors.core.input_required import ASKING_METHODS
 from actors.core.jsonrpc import Message
+from actors.core.revisions import LATEST_HANDSHAKE
 from actors.transports.transport import Transport
 from actors.upstream.asking import NO_HEADERS
 from actors.upstream.open_calls import OpenCall
@@ -28,10 +30,11 @@ log = structlog.get_logger()
 class _Question:
     """One request of the server; it is answered once, or never if the server took it back."""
 
-    __slots__ = ("call", "number", "over")
+    __slots__ = ("call", "method", "number", "over")
 
-    def __init__(self, call: OpenCall) -> None:
+    def __init__(self, call: OpenCall, method: str) -> None:
         self.call = call
+        self.method = method
         self.number: int | None = None
         """What the listener knows it by."""
         self.over = False
@@ -44,6 +47,8 @@ class Questions:
         self._transport = transport
         self._backend = backend
         self._open: dict[bytes, _Question] = {}
+        self.revision = LATEST_HANDSHAKE
+        """The one the server speaks, and is answered in."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -95,7 +100,7 @@ class Questions:
     def _pass_on(self, name: bytes, method: str, params: bytes, call: OpenCall) -> bool:
         if len(self._open) >= MAX_OPEN:
             return False
-        question = _Question(call)
+        question = _Question(call, method)
         answered = partial(self._answered, name, question)
         question.number = call.listener.ask(ask(method, without_envelope(params)), answered)
         if question.number is not None:
@@ -108,13 +113,18 @@ class Questions:
         question.over = True
         if self._open.get(name) is question:
             del self._open[name]
+        self._transport.send(self._response(name, question.method, data), NO_HEADERS)
+
+    def _response(self, name: bytes, method: str, data: bytes) -> bytes:
+        """The client's answer as the server's revision has it, or why there is none."""
         try:
             answer = read_answer(data)
         except msgspec.DecodeError:
-            answer = read_answer(b"{}")
-        if jsonrpc.is_object(answer.result):
-            response = jsonrpc.result_response(name, bytes(answer.result))
-        else:
+            answer = Answer()
+        if not jsonrpc.is_object(answer.result):
             error = bytes(answer.error) or jsonrpc.error(jsonrpc.INTERNAL_ERROR, "the client gave no answer")
-            response = jsonrpc.error_response(name, error)
-        self._transport.send(response, NO_HEADERS)
+            return jsonrpc.error_response(name, error)
+        told = answer_for(self.revision, method, bytes(answer.result))
+        if isinstance(told, Impossible):
+            return jsonrpc.error_response(name, jsonrpc.error(jsonrpc.INTERNAL_ERROR, told.reason))
+        return jsonrpc.result_response(name, told)

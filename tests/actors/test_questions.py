@@ -65,6 +65,22 @@ async def test_what_is_no_answer_is_an_error(answer: Any):
     assert [answer["error"]["code"] for answer in old.answers] == [jsonrpc.INTERNAL_ERROR]
 
 
+async def test_an_older_server_gets_the_answer_as_its_revision_has_it_or_hears_why_it_cannot():
+    old = await initialized(handshake_server(revision="2025-06-18"))
+    old.server.answers["tools/call"] = SILENCE
+    _, listener = caller(old)
+    texts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+
+    old.ask(5, "sampling/createMessage", messages=[], maxTokens=1)
+    listener.answer(result={"role": "assistant", "model": "m", "content": texts})
+    old.ask(6, "sampling/createMessage", messages=[], maxTokens=1)
+    listener.answer(result={"role": "assistant", "model": "m", "content": [{"type": "tool_use"}]})
+
+    told, refused = old.answers
+    assert told["result"]["content"] == {"type": "text", "text": "a\nb"}
+    assert "2025-11-25" in refused["error"]["message"]
+
+
 async def test_only_the_first_answer_counts():
     old = await busy()
     _, listener = caller(old)
