@@ -146,6 +146,7 @@ class RunningCall:
         """See `Listener.withdraw`."""
         if self._asks.pop(number, None) is not None:
             self._exchange.withdraw(number)
+            self._exchange.emit(EventKind.WITHDRAWN, b"%d" % number)  # whoever was asked already stops asking the user
             self._go_on()
 
     def finished(self, outcome: Outcome) -> None:

@@ -33,6 +33,8 @@ class EventKind(StrEnum):
     LOG = "log"
     ASK = "ask"
     """The server asks the client something; answered by `Answer`, `AnswerTo` or `Resume` with the event's `seq`."""
+    WITHDRAWN = "withdrawn"
+    """The server takes a question back; the data is the `seq` of its event."""
     CHANGED = "changed"
     """A list or a resource changed."""
 

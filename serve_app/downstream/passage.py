@@ -126,6 +126,8 @@ class Passage:
                     return item
                 limit.reschedule(asyncio.get_running_loop().time() + self._backend.park_seconds + patience)
                 await self._put(item)
+            elif item.kind is EventKind.WITHDRAWN:
+                await self._take_back(item)
             elif (message := _notification(item, self._request)) is not None:
                 await self._say(message, item.seq)
 
@@ -167,6 +169,12 @@ class Passage:
             return
         question = self._ways.questions.put(self._request.client, where, event.seq, told.method, told.body)
         await self._say(question, event.seq)
+
+    async def _take_back(self, event: Event) -> None:
+        where = self._flight.where
+        if not self._modern and where is not None:
+            number = msgspec.json.decode(event.data, type=int)
+            await self._say(self._ways.questions.take_back(self._request.client, where, number), event.seq)
 
     def _told(self, event: Event) -> Ask | Impossible:
         client = self._request.client

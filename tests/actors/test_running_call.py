@@ -379,6 +379,8 @@ async def test_a_withdrawn_question_is_not_open_any_more_and_the_time_goes_on():
     still_open = asked.exchange.open_asks
     asked.exchange.answer(number, b"{}")
 
+    told = [event.data for event in asked.stage.outlet.events if event.kind is EventKind.WITHDRAWN]
+    assert told == [b"%d" % number]
     assert asked.answers == []
     assert still_open == 0
     assert not asked.call.parked

@@ -88,6 +88,20 @@ async def test_nobody_answers_for_another_session() -> None:
     assert replica.answers == []
 
 
+async def test_a_question_that_is_taken_back_is_cancelled_under_the_id_it_was_put_with() -> None:
+    replica = Replica(behave=keep)
+    async with doorway(replica) as gateway:
+        client = await session(gateway)
+        conversation, exchange = await asked(client, replica)
+
+        exchange.emit(EventKind.WITHDRAWN, b"1")
+        await conversation.until(lambda each: len(each.events) == 2)
+
+    question, cancelled = conversation.events
+    assert cancelled["method"] == "notifications/cancelled"
+    assert cancelled["params"]["requestId"] == question["id"]
+
+
 async def test_an_error_of_the_client_reaches_the_server_as_one() -> None:
     replica = Replica(behave=keep)
     async with doorway(replica) as gateway:
