@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
-from mcp.shared.exceptions import MCPError
+from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
 from tests.support.gateway_process import READY_SECONDS, SERVER_MARK, GatewayProcess, chaos, marked, module
 from tests.support.processes import ROOT, descendants, eventually, free_port, wait_gone
@@ -91,6 +91,44 @@ async def test_a_cancelled_call_is_cancelled_at_the_server(running: GatewayProce
 
         await eventually(lambda: grew("cancelled", cancelled), 20)
         await asyncio.gather(call, return_exceptions=True)
+
+
+@pytest.mark.parametrize("backend", ["legacy", "stdio"])
+async def test_a_legacy_client_hears_what_changes_by_itself(running: GatewayProcess, backend: str) -> None:
+    heard: list[str] = []
+
+    async def on_message(message: Any) -> None:
+        heard.append(type(message).__name__)
+
+    target = to(running, "--server", backend)
+    async with Client(target, mode="legacy", message_handler=on_message, read_timeout_seconds=30) as client:
+        with pytest.warns(MCPDeprecationWarning):
+            await client.subscribe_resource("fixture://counter")
+        await client.call_tool("change_tools", {})
+        await client.call_tool("touch", {})
+
+        await eventually(lambda: any("ToolListChanged" in name for name in heard), 20)
+        await eventually(lambda: any("ResourceUpdated" in name for name in heard), 20)
+
+
+@pytest.mark.parametrize("backend", ["modern", "stdio"])
+async def test_a_modern_client_listens(running: GatewayProcess, backend: str) -> None:
+    heard: list[str] = []
+
+    async with (
+        Client(to(running, "--server", backend), read_timeout_seconds=30) as client,
+        client.listen(tools_list_changed=True, resource_subscriptions=["fixture://counter"]) as events,
+    ):
+
+        async def collect() -> None:
+            async for event in events:
+                heard.append(type(event).__name__)  # noqa: PERF401 - each as it comes
+
+        collecting = asyncio.create_task(collect())
+        await client.call_tool("change_tools", {})
+        await client.call_tool("touch", {})
+        await eventually(lambda: len(set(heard)) == 2, 20)
+        collecting.cancel()
 
 
 async def test_errors_of_the_gateway_arrive_as_they_are(running: GatewayProcess) -> None:
