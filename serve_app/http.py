@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final
+
+from actors.core import jsonrpc
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -61,6 +64,26 @@ async def read_body(
         raise BodyTooSlow from None
 
 
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request whose head was read, and the way to answer it."""
+
+    method: str
+    path: str
+    query: bytes
+    raw_headers: Headers
+    headers: Mapping[bytes, bytes]
+    """As `header_map` makes them."""
+    receive: Receive
+    send: Send
+    max_body_bytes: int
+    body_seconds: float
+
+    async def body(self) -> bytes:
+        """See `read_body`."""
+        return await read_body(self.receive, self.headers, self.max_body_bytes, self.body_seconds)
+
+
 async def _gather(receive: Receive, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
@@ -73,6 +96,12 @@ async def _gather(receive: Receive, limit: int) -> bytes:
         if not message.get("more_body"):
             return b"".join(parts)
     raise ClientGone
+
+
+async def refuse(send: Send, status: int, reason: str, more: Headers = ()) -> None:
+    """An error outside of any MCP method, with a JSON-RPC body: a bare one would look like an old server to clients."""
+    error = jsonrpc.error_response(b"null", jsonrpc.error(jsonrpc.INVALID_REQUEST, reason))
+    await respond(send, status, error, [JSON, *more])
 
 
 async def respond(send: Send, status: int, body: bytes, headers: Headers = (JSON,)) -> None:

@@ -7,12 +7,10 @@ from typing import Any, Final
 
 import structlog
 
-from actors.core import headers, jsonrpc
-from actors.core.envelope import Incoming, Malformed, Response, read_batch, read_message
+from actors.core import jsonrpc
 from actors.core.guard import Guard, Objection
 from actors.core.offer import Offer
 from actors.core.principal import Principal
-from actors.core.revisions import HANDSHAKE_REVISIONS
 from actors.core.settings import ServerSettings
 from actors.metrics import CONTENT_TYPE
 from actors.refs import ActorGone, MetricsRef
@@ -21,20 +19,18 @@ from serve_app.authentication import Authentication, Denial
 from serve_app.downstream import sse_door, ws_door
 from serve_app.downstream.assembly import Assembly
 from serve_app.downstream.channel import Entrance
-from serve_app.downstream.door import Visit
-from serve_app.downstream.responder import HttpResponder, accepts_streams
+from serve_app.downstream.mcp_http import McpHttp
 from serve_app.http import (
     BODY_SECONDS,
-    JSON,
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,
-    Headers,
+    HttpRequest,
     Receive,
     Scope,
     Send,
     header_map,
-    read_body,
+    refuse,
     respond,
 )
 from serve_app.outlook import Outlook
@@ -42,10 +38,6 @@ from serve_app.outlook import Outlook
 SERVER_PATH: Final = re.compile(r"/servers/([^/]+)/mcp/?")
 
 NOTHING_HERE: Final = "there is nothing here; the MCP endpoint is /mcp"
-
-NO_REQUEST: Final = Malformed(
-    jsonrpc.INVALID_REQUEST, "this revision of MCP sends one request or notification at a time"
-)
 
 log = structlog.get_logger()
 
@@ -71,8 +63,7 @@ class Ingress:
         self._outlook = outlook
         self._authentication = authentication
         self._tallying = assembly.door.tallying
-        self._modern = assembly.modern
-        self._legacy = assembly.legacy_http
+        self._mcp = McpHttp(assembly.modern, assembly.legacy_http)
         self._sse = assembly.sse_door
         self._ws = assembly.ws_door
         self._find_metrics = find_metrics
@@ -85,10 +76,14 @@ class Ingress:
             await self._serve(scope, receive, counted)
         except ClientGone:
             return
+        except BodyTooLarge:
+            await refuse(counted, 413, f"the body is over {self._server.max_body_bytes} bytes")
+        except BodyTooSlow:
+            await refuse(counted, 408, f"the body was not there after {self._body_seconds:g} s")
         except Exception:
             log.exception("request_failed", path=scope["path"])
             if not counted.status:
-                await _refuse(counted, 500, "the gateway failed on this request; see its log")
+                await refuse(counted, 500, "the gateway failed on this request; see its log")
         finally:
             if counted.status:
                 self._tallying.tally.count_response(counted.status)
@@ -111,11 +106,11 @@ class Ingress:
             with suppress(OSError, RuntimeError):  # it may be closed already
                 await ws_door.part(send, ws_door.FAILED)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: "_Counted") -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = header_map(scope["headers"])
         objection = self._objection(found)
         if objection is not None:
-            await _refuse(send, 403, objection.value)
+            await refuse(send, 403, objection.value)
             return
         path: str = scope["path"]
         if path in health.PATHS:
@@ -125,57 +120,29 @@ class Ingress:
         if principal is None:
             principal = await self._authentication.check(scope["headers"])
         if isinstance(principal, Denial):
-            await _refuse(send, principal.status, principal.reason, principal.headers)
+            await refuse(send, principal.status, principal.reason, principal.headers)
             return
         if path == "/metrics":
             await self._metrics(send)
             return
+        limits = self._server.max_body_bytes, self._body_seconds
+        query, raw = scope["query_string"], scope["headers"]
+        request = HttpRequest(scope["method"], path, query, raw, found, receive, send, *limits)
         offer = self._offer(path)
         if offer is not None:
-            await self._mcp(scope, found, receive, send, offer, principal)
+            await self._mcp.serve(request, offer, principal)
         else:
-            await self._http_sse(scope, found, receive, send, principal)
+            await self._http_sse(request, principal)
 
-    async def _mcp(
-        self,
-        scope: Scope,
-        found: Mapping[bytes, bytes],
-        receive: Receive,
-        send: "_Counted",
-        offer: Offer,
-        principal: Principal,
-    ) -> None:
-        responder = HttpResponder(send, streams=accepts_streams(found.get(b"accept", b"")))
-        visit = Visit(offer, principal, headers.mcp_headers(scope["headers"]), responder)
-        method: str = scope["method"]
-        if method == "POST":
-            await self._post(found, receive, send, visit, responder)
-        elif method not in ("GET", "DELETE"):
-            await _refuse(send, 405, "this endpoint takes POST, GET and DELETE", [(b"allow", b"POST, GET, DELETE")])
-        elif visit.headers.get("mcp-protocol-version", HANDSHAKE_REVISIONS[0]) not in HANDSHAKE_REVISIONS:
-            await _refuse(send, 405, "this revision of MCP has POST only", [(b"allow", b"POST")])
-        elif method == "GET":
-            await self._legacy.get(visit, responder, found.get(b"last-event-id", b"").decode("latin-1"))
-        else:
-            await self._legacy.delete(visit, responder)
-
-    async def _http_sse(
-        self, scope: Scope, found: Mapping[bytes, bytes], receive: Receive, send: "_Counted", principal: Principal
-    ) -> None:
-        match = sse_door.PATH.fullmatch(scope["path"])
+    async def _http_sse(self, request: HttpRequest, principal: Principal) -> None:
+        match = sse_door.PATH.fullmatch(request.path)
         entrance = self._entrance(match[1], principal) if match else None
         if match is None or entrance is None:
-            await _refuse(send, 404, NOTHING_HERE)
-            return
-        responder = HttpResponder(send, streams=True)
-        if match[2] == "sse":
-            await self._sse.open(responder, entrance, scope["method"], found.get(b"accept"))
-            return
-
-        async def read() -> bytes | None:
-            return await self._body(found, receive, send)
-
-        await self._sse.post(responder, entrance, scope["method"], scope["query_string"], read)
+            await refuse(request.send, 404, NOTHING_HERE)
+        elif match[2] == "sse":
+            await self._sse.open(request, entrance)
+        else:
+            await self._sse.post(request, entrance)
 
     async def _entrance_of(self, scope: Scope) -> Entrance | Denial:
         """Where a WebSocket comes in, if it may; rungs as for HTTP."""
@@ -211,49 +178,6 @@ class Ingress:
         match = SERVER_PATH.fullmatch(path)
         return self._outlook.offer(match[1]) if match else None
 
-    async def _post(
-        self,
-        found: Mapping[bytes, bytes],
-        receive: Receive,
-        send: "_Counted",
-        visit: Visit,
-        responder: HttpResponder,
-    ) -> None:
-        body = await self._body(found, receive, send)
-        if body is None:
-            return
-        batch = read_batch(body)
-        message = read_message(body) if batch is None else batch
-        revision = visit.headers.get("mcp-protocol-version")
-        if isinstance(message, Malformed):
-            await responder.finish(400, message.response)
-        elif isinstance(message, (list, Response)):
-            if revision is None or revision in HANDSHAKE_REVISIONS:
-                await self._legacy_answer(visit, responder, message)
-            else:
-                await responder.finish(400, NO_REQUEST.response)
-        # a modern body without the header is a modern request with a fault, and is told so
-        elif revision in HANDSHAKE_REVISIONS or (revision is None and jsonrpc.PROTOCOL_VERSION_KEY not in message.meta):
-            await self._legacy.post(visit, message)
-        else:
-            await self._modern.serve(visit, message)
-
-    async def _body(self, found: Mapping[bytes, bytes], receive: Receive, send: "_Counted") -> bytes | None:
-        """The body, or nothing if it was refused."""
-        try:
-            return await read_body(receive, found, self._server.max_body_bytes, self._body_seconds)
-        except BodyTooLarge:
-            await _refuse(send, 413, f"the body is over {self._server.max_body_bytes} bytes")
-        except BodyTooSlow:
-            await _refuse(send, 408, f"the body was not there after {self._body_seconds:g} s")
-        return None
-
-    async def _legacy_answer(self, visit: Visit, responder: HttpResponder, message: Response | list[Incoming]) -> None:
-        if isinstance(message, Response):
-            await self._legacy.post(visit, message)
-        else:
-            await self._legacy.post_batch(visit, responder, message)
-
     async def _health(self, path: str, send: Send) -> None:
         status, page = health.health_page(path, self._outlook.view)
         await respond(send, status, jsonrpc.encode(page))
@@ -262,7 +186,7 @@ class Ingress:
         try:
             page = await self._find_metrics().render()
         except ActorGone:
-            await _refuse(send, 503, "the Metrics actor is restarting", [(b"retry-after", b"2")])
+            await refuse(send, 503, "the Metrics actor is restarting", [(b"retry-after", b"2")])
             return
         await respond(send, 200, page, [(b"content-type", CONTENT_TYPE.encode())])
 
@@ -284,9 +208,3 @@ class _Counted:
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
-
-
-async def _refuse(send: Send, status: int, reason: str, more: Headers = ()) -> None:
-    """An error outside of any MCP method, with a JSON-RPC body: a bare one would look like an old server to clients."""
-    error = jsonrpc.error_response(b"null", jsonrpc.error(jsonrpc.INVALID_REQUEST, reason))
-    await respond(send, status, error, [JSON, *more])

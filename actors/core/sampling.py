@@ -58,8 +58,6 @@ def sampled_for(revision: str, result: bytes) -> bytes | Impossible:
         members = jsonrpc.decode_object(result)
         content = members.get("content", msgspec.Raw(b"null"))
         blocks = _blocks(content)
-        if not _all_objects(blocks):
-            return result
         if _has_tools(blocks):
             return came_later("sampling with tools", TOOLS_SINCE, revision)
         told = _joined(blocks) if len(blocks) != 1 else block_for(revision, blocks[0])
@@ -74,8 +72,6 @@ def _split(revision: str, message: msgspec.Raw) -> list[msgspec.Raw] | Impossibl
     members = jsonrpc.decode_object(message)
     content = members.get("content", msgspec.Raw(b"null"))
     blocks = _blocks(content)
-    if not _all_objects(blocks):
-        return [message]
     if _has_tools(blocks):
         return came_later("sampling with tools", TOOLS_SINCE, revision)
     told = [block_for(revision, block) for block in blocks]
@@ -84,10 +80,6 @@ def _split(revision: str, message: msgspec.Raw) -> list[msgspec.Raw] | Impossibl
 
 def _blocks(content: msgspec.Raw) -> list[msgspec.Raw]:
     return jsonrpc.decode_list(content) if bytes(content).startswith(b"[") else [content]
-
-
-def _all_objects(blocks: list[msgspec.Raw]) -> bool:
-    return all(jsonrpc.is_object(block) for block in blocks)
 
 
 def _has_tools(blocks: list[msgspec.Raw]) -> bool:

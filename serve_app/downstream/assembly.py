@@ -66,7 +66,7 @@ class Assembly:
         watches = Watches(outlook, links, dice)
         self.modern = Modern(self.door, Listening(self.door, watches, keep_alive_seconds=keep_alive_seconds))
         self.streams = Streams(watches, self.sessions, keep_alive_seconds=keep_alive_seconds)
-        self.legacy = Legacy(self.door, self.sessions, secret, wall_clock)
+        self.legacy = Legacy(self.door, self.sessions, self.streams, secret, wall_clock)
         self.legacy_http = LegacyHttp(self.door, self.legacy, self.streams)
         self.channels = Channels(Common(self.door, self.legacy, self.sessions, self.streams))
         self.relay = Relay(secret, node, addresses, self.channels.take)

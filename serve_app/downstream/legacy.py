@@ -20,6 +20,7 @@ from actors.core.routing import ROUTED, Rejection
 from actors.core.session_state import SessionState
 from actors.core.sessions import NONCE_BYTES, Session, mint, read
 from serve_app.downstream.door import Door, Visit
+from serve_app.downstream.streams import Streams
 from serve_app.downstream.watch import can_be_followed, owner_of
 from serve_app.sessions import Sessions
 
@@ -44,12 +45,14 @@ class Legacy:
         self,
         door: Door,
         sessions: Sessions,
+        streams: Streams,
         secret: bytes,
         wall_clock: Callable[[], float] = time.time,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._door = door
         self._sessions = sessions
+        self._streams = streams
         self._secret = secret
         self._wall_clock = wall_clock
         self._token_bytes = token_bytes
@@ -148,7 +151,10 @@ class Legacy:
             return Rejection(jsonrpc.RESOURCE_NOT_FOUND, f"Resource not found: {shown}", {"uri": shown})
         if not can_be_followed(visit.offer, uri, request.client):
             return NOT_FOLLOWED
-        return None if await self._sessions.subscribe(request.client.session, uri) else MANY_SUBSCRIPTIONS
+        if not await self._sessions.subscribe(request.client.session, uri):
+            return MANY_SUBSCRIPTIONS
+        await self._streams.begun(request.client.session)  # what changes after our answer is told
+        return None
 
     async def _unsubscribe(self, _visit: Visit, request: Request) -> Rejection | None:
         uri = jsonrpc.text(request.params.get("uri"))

@@ -73,6 +73,7 @@ class Listening:
             watch = self._watches.open(request.client, wanted.lists(visit.offer))
             try:
                 watch.follow(uris, missed=False)
+                await watch.begun()  # what changes after the acknowledgement is told
                 await self._tell(visit, request, watch, uris)
             finally:
                 watch.close()

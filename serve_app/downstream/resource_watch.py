@@ -50,9 +50,17 @@ class ResourceWatch:
         self._announcements = announcements
         self._dice = dice
         self._sleep = sleep
+        self.begun: Final = asyncio.Event()
+        """Whether the server tells of changes, or it is known that it never will."""
 
     async def run(self, *, missed: bool) -> None:
         """Follow until the backend cannot be subscribed to; `missed` says that it was for a while without us."""
+        try:
+            await self._run(missed=missed)
+        finally:
+            self.begun.set()
+
+    async def _run(self, *, missed: bool) -> None:
         attempt = 0
         while (backend := self._find()) is not None:
             if missed:
@@ -73,6 +81,7 @@ class ResourceWatch:
             while isinstance(item := await flight.next(), Event):
                 heard = True
                 if item.kind is EventKind.CHANGED:
+                    self.begun.set()
                     self._tell(item.data)
             return item, heard
         finally:

@@ -7,7 +7,7 @@ sealed for the client's principal, so that any ingress replica can take what it 
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -18,13 +18,11 @@ from serve_app.downstream.channel import Entrance
 from serve_app.downstream.channels import Channels
 from serve_app.downstream.outgoing import Ending
 from serve_app.downstream.responder import KEEP_ALIVE_SECONDS, HttpResponder, accepts_streams
+from serve_app.http import HttpRequest
 from serve_app.relay import Relay, decode_place, encode_place
 
 PATH: Final = re.compile(r"(?:/servers/([^/]+))?/(sse|messages)/?")
 """The backend, if it is the endpoint of one, and which half of the transport."""
-
-ReadBody = Callable[[], Awaitable[bytes | None]]
-"""Reads the body of a request; nothing if the client has been told what is wrong with it."""
 
 
 class SseDoor:
@@ -45,9 +43,11 @@ class SseDoor:
         self._keep_alive_seconds = keep_alive_seconds
         self._token_bytes = token_bytes
 
-    async def open(self, responder: HttpResponder, entrance: Entrance, method: str, accept: bytes | None) -> None:
+    async def open(self, request: HttpRequest, entrance: Entrance) -> None:
         """Answer a request for a stream, as long as there is something to say; cancelled when the client leaves."""
-        if method != "GET":
+        responder = HttpResponder(request.send, streams=True)
+        accept = request.headers.get(b"accept")
+        if request.method != "GET":
             await _refuse(responder, 405, "this address is for GET, which opens a stream", allow=b"GET")
         elif accept is not None and not accepts_streams(accept):
             await _refuse(responder, 406, "GET opens a stream, and needs Accept: text/event-stream")
@@ -56,26 +56,26 @@ class SseDoor:
         else:
             await self._stream(responder, entrance)
 
-    async def post(
-        self, responder: HttpResponder, entrance: Entrance, method: str, query: bytes, read: ReadBody
-    ) -> None:
+    async def post(self, request: HttpRequest, entrance: Entrance) -> None:
         """Take a message for a stream. Rungs, in order:
 
         1. It is a POST, with a body that is a message or a batch.
         2. Its address was given to this principal, for a stream that is still open.
+
+        Raises:
+            BodyTooLarge, BodyTooSlow, ClientGone: see `read_body`.
         """
-        if method != "POST":
+        responder = HttpResponder(request.send, streams=True)
+        if request.method != "POST":
             await _refuse(responder, 405, "this address is for POST", allow=b"POST")
             return
-        body = await read()
-        if body is None:
-            return
+        body = await request.body()
         batch = read_batch(body)
         message = read_message(body) if batch is None else batch
         if isinstance(message, Malformed):
             await responder.finish(400, message.response)
             return
-        given = parse_qs(query.decode("latin-1")).get("session", [""])[0]
+        given = parse_qs(request.query.decode("latin-1")).get("session", [""])[0]
         opened = self._seal.open(given, entrance.account)
         if opened is None or not await self._relay.deliver(decode_place(opened[0]), body):
             await _refuse(responder, 404, "there is no such stream; open another one")

@@ -43,6 +43,12 @@ class Streams:
         else:
             watch.follow_only(state.subscriptions, missed=False)
 
+    async def begun(self, nonce: bytes) -> None:
+        """Wait a little until what a session has subscribed to is followed, if its stream is open here."""
+        watch = self._told.get(nonce)
+        if watch is not None:
+            await watch.begun()
+
     async def run(self, responder: Responder, client: Client, last_event_id: str = "") -> None:
         """Tell a session's client what changes, until the session ends; cancelled when the client goes away.
 

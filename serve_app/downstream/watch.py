@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 from actors.core import jsonrpc
 from actors.core.client import Client
@@ -14,8 +15,16 @@ from serve_app.downstream.resource_watch import ResourceWatch
 from serve_app.links import Links
 from serve_app.outlook import Outlook
 
+BEGIN_SECONDS: Final = 2.0
+"""How long a client waits until its resources are followed; those of a server that is slow or away are later on."""
+
 MAX_WATCHES: Final = 10_000
 """Streams open at one ingress replica; each costs a connection, too."""
+
+
+class _Followed(NamedTuple):
+    task: asyncio.Task[None]
+    begun: asyncio.Event
 
 
 class Watches:
@@ -74,7 +83,7 @@ class Watch:
         now = offer.digests if offer is not None else {}
         self.digests: dict[str, str] = {name: (known or now).get(name, "") for name in lists}
         """Of the lists, as the client knows them."""
-        self._followed: dict[frozenset[str], asyncio.Task[None]] = {}
+        self._followed: dict[frozenset[str], _Followed] = {}
         self.look()
 
     def look(self) -> None:
@@ -99,20 +108,27 @@ class Watch:
                 self._links, self._finder(backend), self._client, names, self.announcements, dice=self._dice
             )
             task = asyncio.get_running_loop().create_task(watch.run(missed=missed))
-            self._followed[frozenset(names.values())] = task
+            self._followed[frozenset(names.values())] = _Followed(task, watch.begun)
 
     def follow_only(self, uris: Iterable[str], *, missed: bool) -> None:
         """Follow these resources, each by itself, and no others; `missed` as for `follow`."""
         wanted = {frozenset([uri]) for uri in uris}
         for key in self._followed.keys() - wanted:
-            self._followed.pop(key).cancel()
+            self._followed.pop(key).task.cancel()
         for key in wanted - self._followed.keys():
             self.follow(key, missed=missed)
 
+    async def begun(self, seconds: float = BEGIN_SECONDS) -> None:
+        """Wait until the servers tell of all resources that are followed, but no longer than so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for followed in list(self._followed.values()):
+                    await followed.begun.wait()
+
     def close(self) -> None:
         """Look no more."""
-        for task in self._followed.values():
-            task.cancel()
+        for followed in self._followed.values():
+            followed.task.cancel()
         self._followed.clear()
         self._closed(self)
 

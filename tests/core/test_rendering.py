@@ -206,7 +206,8 @@ def test_codes_are_those_of_the_era_of_the_client(code, told_in, era, method, ex
 
 
 @pytest.mark.parametrize(
-    ("data", "expected"), [({"requiredCapabilities": {"sampling": {}}}, -32021), ({}, -32603), ([], -32603), (7, -32603)]
+    ("data", "expected"),
+    [({"requiredCapabilities": {"sampling": {}}}, -32021), ({}, -32603), ([], -32603), (7, -32603)],
 )
 def test_a_missing_capability_is_told_in_whatever_era_if_it_is_named(data, expected):
     body = json.dumps({"code": -32021, "message": "m", "data": data}).encode()

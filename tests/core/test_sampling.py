@@ -101,3 +101,12 @@ def test_newer_servers_get_the_answer_byte_for_byte(revision):
     body = json.dumps({"role": "assistant", "model": "m", "content": [TEXT, TOOL_USE]}).encode()
 
     assert answer_for(revision, METHOD, body) is body
+
+
+@pytest.mark.parametrize("content", [[[]], [1, {"type": "text", "text": "a"}], [None], 7])
+def test_content_that_is_no_block_passes_as_it_is(content):
+    answer = json.dumps({"role": "assistant", "content": content}).encode()
+    asked = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
+
+    assert answer_for("2024-11-05", METHOD, answer) is answer
+    assert ask_for("2024-11-05", METHOD, asked, "id") is asked

@@ -9,9 +9,10 @@ import pytest
 from actors.bus.frames import EventKind
 from actors.core.listing import Facts, Item, Listing
 from actors.core.revisions import Era
+from actors.watchers import BEGUN
 from tests.support.asgi import Conversation
 from tests.support.bus import until
-from tests.support.house import LISTING, Doorway, House, Plan, Replica, answer, doorway, house, keep, view_of
+from tests.support.house import LISTING, Doorway, House, Plan, Replica, answer, doorway, follow, house, keep, view_of
 from tests.support.posts import LegacyClient, ModernClient
 
 SUBSCRIBABLE = Facts(
@@ -92,7 +93,7 @@ async def test_of_two_streams_of_a_session_the_latest_is_told() -> None:
 
 
 async def test_a_resource_that_was_subscribed_to_is_announced_under_the_clients_name_until_unsubscribed() -> None:
-    replica = Replica(behave=keep)
+    replica = Replica(behave=follow)
     async with doorway(replica, plan=PLAN) as gateway:
         client = await session(gateway)
         stream = await opened(client.listen())
@@ -112,8 +113,30 @@ async def test_a_resource_that_was_subscribed_to_is_announced_under_the_clients_
     assert (event["method"], event["params"]) == ("notifications/resources/updated", {"uri": URI})
 
 
+async def test_a_subscription_is_answered_when_the_server_has_agreed_so_nothing_later_is_missed() -> None:
+    replica = Replica(behave=keep)
+    async with doorway(replica, plan=PLAN) as gateway:
+        client = await session(gateway)
+        stream = await opened(client.listen())
+        asked = client.start("resources/subscribe", {"uri": URI})
+        listening = listen(ModernClient(gateway), resourceSubscriptions=[URI])
+        await until(lambda: len(replica.exchanges) == 2)
+        early = [*asked.sent, *listening.sent]
+
+        for exchange in replica.exchanges:
+            exchange.emit(EventKind.CHANGED, BEGUN)
+        await asked.answered()
+        await listening.until(lambda each: len(each.events) == 1)
+        for each in (stream, listening):
+            await each.leave()
+
+    assert early == []
+    assert asked.json["result"] == {}
+    assert stream.events == []
+
+
 async def test_a_client_that_comes_back_is_told_that_its_resources_may_have_changed() -> None:
-    async with doorway(Replica(behave=keep), plan=PLAN) as gateway:
+    async with doorway(Replica(behave=follow), plan=PLAN) as gateway:
         client = await session(gateway)
         broken = await opened(client.listen())
         await client.ask("resources/subscribe", {"uri": URI})
@@ -141,6 +164,7 @@ async def test_the_end_of_a_session_ends_its_stream_and_the_id_is_unknown_from_t
     async with doorway(replica, plan=PLAN) as gateway:
         client = await session(gateway)
         stream = await opened(client.listen())
+        await gateway.linked()
 
         ended = await client.start_raw(None, verb="DELETE").answered()
         await stream.answered()
@@ -174,7 +198,7 @@ def listen(client: ModernClient, request_id: Any = "sub", **wanted: Any) -> Conv
 
 
 async def test_a_subscription_is_acknowledged_first_and_tells_what_was_asked_for_under_its_own_id() -> None:
-    replica = Replica(behave=keep)
+    replica = Replica(behave=follow)
     async with house(replica, plan=PLAN) as built:
         gateway = built.doorway()
         wanted = {"toolsListChanged": True, "resourceSubscriptions": [URI, "file:///unknown"]}

@@ -66,6 +66,11 @@ class Conversation:
         """Whether the application has said everything."""
         return len(self.sent) > 1 and not self.sent[-1].get("more_body", False)
 
+    @property
+    def done(self) -> bool:
+        """Whether the application has returned."""
+        return self._task.done()
+
     async def answered(self) -> "Conversation":
         """Wait until the application has returned; what it raises is raised here."""
         async with asyncio.timeout(WAIT_SECONDS):

@@ -34,7 +34,9 @@ class Wire(Protocol):
 class SseWire:
     """HTTP+SSE; what is posted may go to another doorway."""
 
-    def __init__(self, doorway: Doorway, path: str = "", headers: Headers = (), posts_to: Doorway | None = None) -> None:
+    def __init__(
+        self, doorway: Doorway, path: str = "", headers: Headers = (), posts_to: Doorway | None = None
+    ) -> None:
         self._doorway = doorway
         self._posts_to = posts_to or doorway
         self._path = path
@@ -53,7 +55,9 @@ class SseWire:
         return self.stream.whole
 
     async def open(self) -> None:
-        self.stream = start(self._doorway, "GET", f"{self._path}/sse", [*self._headers, ("accept", "text/event-stream")])
+        self.stream = start(
+            self._doorway, "GET", f"{self._path}/sse", [*self._headers, ("accept", "text/event-stream")]
+        )
         await self.stream.until(lambda stream: b"\n\n" in stream.body)
         (first,) = SseDecoder(MIB).feed(self.stream.body)
         assert first.event == "endpoint"

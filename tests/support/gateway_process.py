@@ -29,6 +29,8 @@ class GatewayProcess:
     port: int
     log: Path
     mark: str
+    backends: int
+    """How many it was configured with."""
 
     @property
     def origin(self) -> str:
@@ -105,7 +107,7 @@ def gateway(
             cwd=ROOT,
             env={**os.environ, **(environ or {})},
         )
-    running = GatewayProcess(process, port, log, mark)
+    running = GatewayProcess(process, port, log, mark, len(servers))
     try:
         await_line(running, "ready http")
         yield running

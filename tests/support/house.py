@@ -12,6 +12,7 @@ from typing import Any
 
 from actors.bus.dialer import CallerLink, dial
 from actors.bus.exchange import Exchange
+from actors.bus.frames import EventKind
 from actors.bus.listener import Listener
 from actors.core.catalogue import aggregate
 from actors.core.listing import Facts, Item, Listing
@@ -23,6 +24,7 @@ from actors.core.settings import Naming, ServerSettings
 from actors.core.tally import Report
 from actors.core.view import BackendView, View
 from actors.refs import ActorGone
+from actors.watchers import BEGUN
 from serve_app.authentication import Authentication
 from serve_app.downstream.assembly import Assembly
 from serve_app.ingress import Ingress
@@ -64,6 +66,11 @@ def echo(exchange: Exchange) -> None:
 
 def keep(_exchange: Exchange) -> None:
     """Leave the call running; the test finishes it."""
+
+
+def follow(exchange: Exchange) -> None:
+    """Leave a subscription running; the server has agreed to tell."""
+    exchange.emit(EventKind.CHANGED, BEGUN)
 
 
 def fail(kind: FailureKind) -> Behaviour:
