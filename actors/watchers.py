@@ -7,7 +7,10 @@ from actors.bus.exchange import Exchange
 from actors.bus.frames import EventKind
 from actors.core.jsonrpc import Message
 from actors.core.resource_updates import covering, read_update, update_of
-from actors.upstream.upstream import UPDATED, Upstream
+from actors.upstream.upstream import SETTLED, UPDATED, Upstream
+
+BEGUN: Final = b"{}"
+"""The data of the first event of a watch: from now on the server tells of all of its resources that it will tell of."""
 
 
 class Watch:
@@ -18,7 +21,13 @@ class Watch:
         self.uris: Final = uris
         self.told = False
         """Whether a server has been told of it: from then on updates may be missed."""
+        self._begun = False
         self._owed: dict[str, None] = {}
+
+    def settle(self, settled: set[str]) -> None:
+        """Tell once that it has begun, as soon as the server has answered for all of its resources."""
+        if not self._begun and settled.issuperset(self.uris):
+            self._begun = self.exchange.emit(EventKind.CHANGED, BEGUN)
 
     def changed(self, uri: str, data: bytes) -> None:
         """Tell of an update of `uri`, one of its own; what the exchange has no room for is owed."""
@@ -44,6 +53,8 @@ class Watchers:
         self._upstream: Upstream | None = None
         self._wanted: frozenset[str] = frozenset()
         """What the server was asked for last."""
+        self._settled: set[str] = set()
+        """For which of these it has answered."""
         self._due = False
 
     def __bool__(self) -> bool:
@@ -71,6 +82,7 @@ class Watchers:
         """
         self._upstream = upstream
         self._wanted = frozenset()
+        self._settled.clear()
         if upstream is None:
             return
         self._schedule()
@@ -80,7 +92,10 @@ class Watchers:
                     watch.changed(uri, update_of(uri))
 
     def heard(self, message: Message) -> None:
-        """Take what the server says to nobody in particular."""
+        """Take what the server, or its adapter, says to nobody in particular."""
+        if message.method == SETTLED:
+            self._answered(message)
+            return
         update = read_update(bytes(message.params)) if message.method == UPDATED and self._by_uri else None
         if update is None:
             return
@@ -92,6 +107,13 @@ class Watchers:
                     told.add(watch)
                     watch.changed(subscribed, data)
 
+    def _answered(self, message: Message) -> None:
+        answered = read_update(bytes(message.params))
+        if answered is not None and answered[0] in self._wanted:
+            self._settled.add(answered[0])
+            for watch in list(self._by_uri.get(answered[0], ())):
+                watch.settle(self._settled)
+
     def _schedule(self) -> None:
         if self._upstream is not None and not self._due:
             self._due = True
@@ -99,11 +121,13 @@ class Watchers:
 
     def _subscribe(self) -> None:
         self._due = False
-        wanted = frozenset(self._by_uri)
-        if self._upstream is None or wanted == self._wanted:
+        if self._upstream is None:
             return
-        self._wanted = wanted
-        self._upstream.subscribe(wanted)
-        for hearing in self._by_uri.values():
-            for watch in hearing:
-                watch.told = True
+        wanted = frozenset(self._by_uri)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._settled &= wanted
+            self._upstream.subscribe(wanted)
+        for watch in {watch for hearing in self._by_uri.values() for watch in hearing}:
+            watch.told = True
+            watch.settle(self._settled)

@@ -36,7 +36,7 @@ class EventKind(StrEnum):
     WITHDRAWN = "withdrawn"
     """The server takes a question back; the data is the `seq` of its event."""
     CHANGED = "changed"
-    """A list or a resource changed."""
+    """A list or a resource changed; an empty object says that from now on it is told (`actors.watchers.BEGUN`)."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):

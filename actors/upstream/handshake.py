@@ -46,6 +46,10 @@ class _Cancelled(msgspec.Struct, rename="camel"):
     request_id: msgspec.Raw
 
 
+_initialize_decoder: Final = msgspec.json.Decoder(_InitializeResult)
+_cancelled_decoder: Final = msgspec.json.Decoder(_Cancelled)
+
+
 class HandshakeUpstream:
     """One initialized session with a server, and another when the server forgets it.
 
@@ -83,7 +87,7 @@ class HandshakeUpstream:
         }
         answer = await self._asking.ask("initialize", jsonrpc.encode(params), limit=limit)
         try:
-            result = msgspec.json.decode(answer, type=_InitializeResult)
+            result = jsonrpc.decode(_initialize_decoder, answer)
             capabilities = capabilities_of(result.capabilities)
         except msgspec.DecodeError as error:
             raise UpstreamError("its answer to initialize is not of that form") from error
@@ -201,7 +205,7 @@ class HandshakeUpstream:
 
     def _taken_back(self, message: Message) -> None:
         try:
-            self._questions.withdraw(bytes(msgspec.json.decode(message.params, type=_Cancelled).request_id))
+            self._questions.withdraw(bytes(jsonrpc.decode(_cancelled_decoder, message.params).request_id))
         except msgspec.DecodeError:
             log.info("cancellation_ignored", backend=self._backend)
 

@@ -39,6 +39,9 @@ class _DiscoverResult(msgspec.Struct, rename="camel"):
     meta: dict[str, Any] = msgspec.field(name="_meta", default_factory=dict)
 
 
+_discover_decoder: Final = msgspec.json.Decoder(_DiscoverResult)
+
+
 class ModernUpstream:
     """One server that needs no session."""
 
@@ -66,7 +69,7 @@ class ModernUpstream:
         """
         answer = await self._discovered(limit)
         try:
-            result = msgspec.json.decode(answer, type=_DiscoverResult)
+            result = jsonrpc.decode(_discover_decoder, answer)
             capabilities = capabilities_of(result.capabilities)
         except msgspec.DecodeError as error:
             raise UpstreamError("its answer to server/discover is not of that form") from error

@@ -11,7 +11,7 @@ import structlog
 
 from actors.core import jsonrpc
 from actors.upstream.asking import Asking, UpstreamError
-from actors.upstream.upstream import Notified, may_be_updated
+from actors.upstream.upstream import Notified, may_be_updated, settled
 
 WINDOW: Final = 16
 """Requests at once: a server that comes back must not be flooded with all of them before the first call."""
@@ -78,4 +78,6 @@ class ResourceSubscriptions:
         else:
             log.warning("subscription_refused", backend=self._backend, method=method, reason=str(error))
             self._held.discard(uri)
+        if uri in self._wanted:
+            self._notified(settled(uri))
         self._go_on()

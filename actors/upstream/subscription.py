@@ -17,7 +17,7 @@ from actors.core.listing import Facts, Kind
 from actors.core.outcome import FailureKind
 from actors.core.revisions import LATEST_MODERN
 from actors.upstream.asking import NO_HEADERS, Asking
-from actors.upstream.upstream import LISTS_MAY_DIFFER, CallLater, Notified, may_be_updated
+from actors.upstream.upstream import LISTS_MAY_DIFFER, CallLater, Notified, may_be_updated, settled
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
@@ -167,6 +167,8 @@ class Subscription:
         refused = self._uris.difference(honoured)
         if refused:
             log.warning("subscription_refused", backend=self._backend, resources=len(refused))
+        for uri in sorted(self._uris):
+            self._notified(settled(uri))
         if missed:
             self._notified(LISTS_MAY_DIFFER)
             for uri in sorted(self._uris.intersection(honoured)):

@@ -15,6 +15,9 @@ LISTS_MAY_DIFFER: Final = Message(method="notifications/tools/list_changed")
 
 UPDATED: Final = "notifications/resources/updated"
 
+SETTLED: Final = "only1mcp/settled"
+"""What an adapter says to its own side, never heard from a server: that one has said whether it tells of a resource."""
+
 CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 """Calls a function after so many seconds."""
 
@@ -22,6 +25,11 @@ CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 def may_be_updated(uri: str) -> Message:
     """What an adapter says of a resource in the server's place, when it may have missed that the server said so."""
     return Message(method=UPDATED, params=jsonrpc.raw({"uri": uri}))
+
+
+def settled(uri: str) -> Message:
+    """What an adapter says of a resource when the server has answered the request to tell of it."""
+    return Message(method=SETTLED, params=jsonrpc.raw({"uri": uri}))
 
 
 class Listener(Protocol):
@@ -64,8 +72,9 @@ class Upstream(Protocol):
     def subscribe(self, uris: frozenset[str]) -> None:
         """From now on hear of updates of just these resources, for as long as the conversation lasts.
 
-        They are notified as `UPDATED`. After a time in which an update may have been missed, each resource counts as
-        updated once. A server that offers no subscriptions is not bothered.
+        They are notified as `UPDATED`, and as `SETTLED` when the server has agreed or refused to tell of one. After a
+        time in which an update may have been missed, each resource counts as updated once. A server that offers no
+        subscriptions is not bothered.
         """
 
     async def list_everything(self, known: Listing) -> Listing:

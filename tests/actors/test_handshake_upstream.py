@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from actors.core import jsonrpc
 from actors.core.identity import BRIDGED_CAPABILITIES, GATEWAY_INFO
+from actors.core.jsonrpc import Message
 from actors.core.listing import Facts, Listing
 from actors.core.outcome import Failure, FailureKind, Reply
 from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_HANDSHAKE, Era
@@ -67,6 +68,22 @@ async def test_what_is_no_handshake_is_refused(answer: Any):
         await old.upstream.initialize(LIMIT)
 
     assert old.transport.revision is None
+
+
+async def test_an_introduction_nested_so_deeply_that_only_its_envelope_can_be_read_is_refused():
+    deep = b'{"a":' * 800 + b"{}" + b"}" * 800
+    introduction = b'{"protocolVersion":"2025-11-25","serverInfo":%b}' % deep
+
+    def server(message: Message) -> list[bytes]:
+        return [jsonrpc.result_response(bytes(message.id), introduction)]
+
+    upstream = HandshakeUpstream(Asking(await memory_to(server)), "git", lambda _: None)
+
+    async def below(frames: int) -> None:
+        await (below(frames - 1) if frames else upstream.initialize(LIMIT))
+
+    with pytest.raises(UpstreamError):
+        await below(250)
 
 
 async def test_a_call_carries_the_callers_meta_and_nothing_of_the_other_era():

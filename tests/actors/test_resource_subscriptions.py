@@ -108,6 +108,32 @@ async def test_a_refused_subscription_holds_nothing_up_and_is_tried_again_at_the
     assert subscribers.held == {"a:", "b:", "c:"}
 
 
+async def test_a_resource_is_settled_when_the_server_has_agreed_or_refused_and_not_before():
+    subscribers = Subscribers()
+    subscribers.refused = {"b:"}
+    old = await initialized(subscribers.server)
+    await follow(old, "a:", "b:")
+    answered = list(old.settled)
+
+    old.server.answers["resources/subscribe"] = SILENCE
+    await follow(old, "a:", "c:")
+
+    assert answered == ["a:", "b:"]
+    assert old.settled == answered
+
+
+async def test_a_resource_that_is_given_up_meanwhile_is_not_settled():
+    old = await initialized(handshake_server(capabilities=SUBSCRIBABLE))
+    old.server.answers["resources/subscribe"] = SILENCE
+    await follow(old, "a:")
+
+    await follow(old)
+    old.transport.deliver(b'{"id":%d,"result":{}}' % old.server.ids_of("resources/subscribe")[0])
+    await ticks()
+
+    assert old.settled == []
+
+
 async def test_a_server_without_subscriptions_is_not_bothered():
     old = await initialized(handshake_server(capabilities={"resources": {"listChanged": True}}))
 

@@ -179,6 +179,13 @@ async def test_a_stream_goes_on_after_a_response_to_another_request() -> None:
     assert len(recorder.messages) == 1
 
 
+@pytest.mark.parametrize("body", [b"[" * 5000, b'{"a":' * 5000, b"[" * 5000 + b"]" * 5000])
+async def test_an_answer_that_is_nested_beyond_all_limits_is_a_failure_like_any_garbage(body: bytes) -> None:
+    recorder = await only_outcome(answering(body))
+
+    assert recorder.kinds == [FailureKind.PROTOCOL]
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [

@@ -14,6 +14,7 @@ from actors.core.revisions import LATEST_MODERN, Era
 from actors.transports.memory import MemoryTransport
 from actors.upstream.asking import Asking
 from actors.upstream.subscription import FIRST_PAUSE, LONGEST_PAUSE, METHOD, Subscription, wanted_changes
+from actors.upstream.upstream import SETTLED
 from tests.support.hand_timers import HandTimers
 from tests.support.upstreams import Json, memory_to
 
@@ -33,6 +34,7 @@ class Listening:
         self.transport = transport
         self.timers = HandTimers()
         self.notified: list[tuple[str | None, str | None]] = []
+        self.settled: list[str] = []
         self.subscription = Subscription(
             Asking(transport), "git", facts, self._heard, envelope=b'{"e":1}', call_later=self.timers
         )
@@ -41,6 +43,9 @@ class Listening:
 
     def _heard(self, message: jsonrpc.Message) -> None:
         params = json.loads(bytes(message.params) or b"{}")
+        if message.method == SETTLED:
+            self.settled.append(params["uri"])
+            return
         self.notified.append((message.method, params.get("uri")))
 
     @property
@@ -161,15 +166,16 @@ async def test_resources_are_followed_by_a_new_stream_that_takes_over_when_it_is
     first = listening.numbers[-1]
 
     listening.subscription.follow(frozenset({"b:", "a:"}))
-    before = list(listening.ended)
+    before = (list(listening.ended), list(listening.settled))
     listening.say(LISTS, first)
     listening.acknowledge(resourceSubscriptions=["a:", "b:"])
     listening.say(UPDATED, first, uri="late:")
     listening.say(UPDATED, uri="a:")
 
     assert listening.filters == [CHANGES, {**CHANGES, "resourceSubscriptions": ["a:", "b:"]}]
-    assert before == []
+    assert before == ([], [])
     assert listening.ended == [first]
+    assert listening.settled == ["a:", "b:"]
     assert listening.notified == [(LISTS, None), (UPDATED, "a:")]
 
 

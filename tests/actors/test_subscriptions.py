@@ -22,12 +22,12 @@ from actors.core.revisions import Era
 from actors.core.settings import Isolation
 from actors.subscriptions import SWEEP_SECONDS, UNREAD_SECONDS, Subscriptions
 from actors.upstream.upstream import UPDATED
-from actors.watchers import Watchers
+from actors.watchers import BEGUN, Watchers
 from tests.support.backends import World, backend_to, event_of, outcome_of
 from tests.support.bus import exchange_id, until
 from tests.support.hand_clock import HandClock
 from tests.support.hand_timers import HandTimers
-from tests.support.upstreams import TableServer, always, handshake_server
+from tests.support.upstreams import SILENCE, TableServer, always, handshake_server
 
 WATCHABLE = {"tools": {}, "resources": {"subscribe": True}}
 ONE_EACH = Isolation.PRINCIPAL
@@ -57,7 +57,9 @@ def update(world: World, uri: str, index: int = 0, **more: Any) -> None:
 
 
 async def change_of(attachment: Attachment) -> Any:
-    event = await event_of(attachment)
+    """The next change; that the server tells of changes from now on is none."""
+    while (event := await event_of(attachment)).data == BEGUN:
+        continue
     assert event.kind == "changed"
     return json.loads(event.data)
 
@@ -75,6 +77,24 @@ async def test_a_subscription_hears_of_updates_and_is_neither_load_nor_an_outcom
         assert await change_of(listening[1]) == {"uri": "a://1"}
         assert isinstance(await world.call(), Reply)
         assert world.link.load == Load(0, State.CLOSED)
+
+
+async def test_a_subscription_hears_first_that_the_server_has_agreed_to_all_of_it():
+    table = server()
+    table.answers["resources/subscribe"] = SILENCE
+    async with backend_to(table) as world:
+        listening = world.listen("a://1", "a://2")
+        await until(lambda: len(table.ids_of("resources/subscribe")) == 2)
+        first, second = table.ids_of("resources/subscribe")
+
+        world.transports[0].deliver(b'{"id":%d,"result":{}}' % first)
+        update(world, "a://1")
+        world.transports[0].deliver(b'{"id":%d,"result":{}}' % second)
+        early, begun = await event_of(listening), await event_of(listening)
+        late = await event_of(world.listen("a://2"))
+
+        assert json.loads(early.data) == {"uri": "a://1"}
+        assert (begun.data, late.data) == (BEGUN, BEGUN)
 
 
 async def test_when_the_last_one_for_a_resource_is_cancelled_the_server_need_not_tell_of_it():

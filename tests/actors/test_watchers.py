@@ -11,6 +11,7 @@ from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.core import jsonrpc
 from actors.core.jsonrpc import Message, decode_message
 from actors.core.outcome import Failure, FailureKind
+from actors.upstream.upstream import settled
 from actors.watchers import Watch, Watchers
 from tests.support.bus import CALL, UNHURRIED, KeepingOutlet, exchange_id
 from tests.support.upstreams import ticks
@@ -132,6 +133,40 @@ async def test_after_a_loss_the_server_is_asked_again_and_whoever_it_was_told_of
     assert before.heard == [{"uri": "a://1"}, {"uri": "a://2"}]
     assert meanwhile.heard == []
     assert (first.wanted, second.wanted) == ([{"a://1", "a://2"}], [{"a://1", "a://2"}])
+
+
+async def test_a_watch_begins_once_when_the_server_has_answered_for_all_of_its_resources():
+    watchers, upstream, both = Watchers(), HandUpstream(), Watching("a://1", "a://2")
+    watchers.add(both)
+    watchers.heard(settled("a://2"))
+    watchers.follow(upstream)
+    await ticks()
+
+    watchers.heard(settled("a://1"))
+    watchers.heard(settled("a://3"))
+    early = list(both.heard)
+    watchers.heard(settled("a://2"))
+    watchers.heard(settled("a://2"))
+    watchers.add(late := Watching("a://1"))
+    await ticks()
+
+    assert early == []
+    assert (both.heard, late.heard) == ([{}], [{}])
+
+
+async def test_what_was_settled_before_a_loss_or_by_nobody_any_more_is_open_again():
+    watchers, first, second = Watchers(), Watching("a://1"), Watching("a://1")
+    for watch in (first, second):
+        watchers.add(watch)
+        watchers.follow(HandUpstream())
+        await ticks()
+        watchers.heard(settled("a://1"))
+        watchers.discard(watch)
+        await ticks()
+    watchers.add(third := Watching("a://1"))
+    await ticks()
+
+    assert (first.heard, second.heard, third.heard) == ([{}], [{}], [])
 
 
 async def test_a_slow_reader_is_owed_each_resource_once_and_paid_when_there_is_room():

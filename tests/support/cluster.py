@@ -1,6 +1,8 @@
 """A gateway of several replicas under fire: callers in front of it, a journal behind it, its actors within reach."""
 
 import itertools
+import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +14,7 @@ from typing import Any, Final
 import httpx
 
 from actors.core.api_key import hash_of
-from tests.support.cluster_actors import ENVIRON, INGRESS, Actors, actors_of
+from tests.support.cluster_actors import CONTROLLER, ENVIRON, INGRESS, Actors, actors_of
 from tests.support.cluster_callers import Caller, Load, Target, under_load
 from tests.support.cluster_server import Note, read_journal
 from tests.support.gateway_process import GatewayProcess, chaos, gateway
@@ -25,7 +27,7 @@ PAIR: Final = Target("pair__note", {"delay_ms": 40})
 FIXTURE: Final = Target("fixture__echo")
 CHAOS: Final = Target("chaos__echo", {"delay_ms": 20})
 
-BACKEND_REPLICAS: Final = 4
+BACKEND_REPLICAS: Final = 5
 INGRESS_REPLICAS: Final = 2
 
 
@@ -43,11 +45,11 @@ class Cluster:
         return f"text-{next(self._texts)}"
 
     def notes(self) -> list[Note]:
-        """Every call that ran on `pair`."""
+        """Every call that ran on `pair` or `asking`."""
         return read_journal(self.journal)
 
     def ran_twice(self) -> list[str]:
-        """The texts of calls that ran on `pair` more often than they were made: there must be none, ever."""
+        """The texts of calls that ran on these more often than they were made: there must be none, ever."""
         return [text for text, times in Counter(note.text for note in self.notes()).items() if times > 1]
 
     def servers_under(self, pid: int) -> set[int]:
@@ -74,6 +76,16 @@ class Cluster:
         finally:
             await caller.close()
 
+    @asynccontextmanager
+    async def without_replacement(self) -> AsyncIterator[None]:
+        """Let Serve start nothing in place of what is killed in this block."""
+        controller = await self.actors.one(CONTROLLER)
+        os.kill(controller.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(controller.pid, signal.SIGCONT)
+
     async def whole(self, seconds: float = 60.0) -> None:
         """Wait until all replicas of the backends are up and all of the ingress are there."""
 
@@ -97,7 +109,7 @@ class Cluster:
 
 @contextmanager
 def cluster_in(folder: Path) -> Iterator[Cluster]:
-    """A gateway with two ingress replicas and authentication, in front of three backends, one of two replicas."""
+    """A gateway with two ingress replicas and authentication, in front of four backends, one of two replicas."""
     journal = folder / "journal"
     counting = [str(ROOT / "tests/support/cluster_server.py"), str(journal)]
     sections: dict[str, Any] = {
@@ -107,10 +119,15 @@ def cluster_in(folder: Path) -> Iterator[Cluster]:
             "verdict_seconds": 600,
         },
     }
-    with listening("tests.support.fixture_server", "--http", "0") as fixture:
+    asking_words = (str(journal), "--http", "0", "--era", "legacy")
+    with (
+        listening("tests.support.fixture_server", "--http", "0") as fixture,
+        listening("tests.support.cluster_asking", *asking_words) as asking,
+    ):
         servers: dict[str, dict[str, Any]] = {
             "pair": {"command": sys.executable, "args": counting, "replicas": 2},
             "fixture": {"url": fixture.url},
+            "asking": {"url": asking.url},
             "chaos": chaos(),
         }
         with gateway(folder, servers, sections=sections, environ=ENVIRON) as running:

@@ -116,7 +116,7 @@ class Caller:
         """
         headers: dict[str, str] = {}
         if not self._legacy:
-            params = {**params, "_meta": META}
+            params = {"_meta": META, **params}
             headers = {"mcp-protocol-version": MODERN, "mcp-method": method}
             if "name" in params:
                 headers["mcp-name"] = params["name"]

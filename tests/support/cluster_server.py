@@ -1,7 +1,8 @@
 """A server that writes every call down before it answers: `python cluster_server.py JOURNAL`, on its standard streams.
 
-It has one tool, `note`, speaks the handshake era, and needs the standard library only. What was written shows which
-process ran which call, and that none ran twice.
+It has one tool, `note`, speaks the handshake era, and needs the standard library only. With `steps` it reports
+progress so many times, every `interval_ms`, before it answers. What was written shows which process ran which call, and
+that none ran twice.
 """
 
 import asyncio
@@ -21,6 +22,16 @@ class Note:
 
     pid: int
     text: str
+
+
+def open_journal(path: str) -> int:
+    """A journal to write to: what is appended by one process is never mixed with that of others."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+def write_note(journal: int, text: str) -> None:
+    """Write down that a call runs now."""
+    os.write(journal, f"{os.getpid()} {text}\n".encode())
 
 
 def read_journal(journal: Path) -> list[Note]:
@@ -57,16 +68,25 @@ class CountingServer:
         elif method == "ping":
             result = {}
         elif method == "tools/call" and params["name"] == "note":
-            text = params["arguments"]["text"]
-            os.write(self._journal, f"{os.getpid()} {text}\n".encode())
-            delay = params["arguments"].get("delay_ms", 0) / 1000
-            return {"result": {"content": [{"type": "text", "text": text}]}}, delay
+            arguments = params["arguments"]
+            write_note(self._journal, arguments["text"])
+            delay = arguments.get("delay_ms", 0) / 1000
+            if "steps" in arguments:
+                delay = self._progress(arguments["steps"], arguments["interval_ms"] / 1000, params["_meta"])
+            return {"result": {"content": [{"type": "text", "text": arguments["text"]}]}}, delay
         else:
             return {"error": {"code": -32601, "message": f"unknown: {method}"}}, 0.0
         return {"result": result}, 0.0
 
+    def _progress(self, steps: int, interval: float, meta: Json) -> float:
+        """Report progress in a while; gives when that is done."""
+        for done in range(1, steps + 1):
+            params = {"progressToken": meta["progressToken"], "progress": done, "total": steps}
+            message = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
+            line = json.dumps(message).encode() + b"\n"
+            asyncio.get_running_loop().call_later(done * interval, os.write, 1, line)
+        return (steps + 1) * interval
+
 
 if __name__ == "__main__":
-    # a write to a file opened for appending is never mixed with those of other processes
-    journal = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    asyncio.run(CountingServer(journal).run())
+    asyncio.run(CountingServer(open_journal(sys.argv[1])).run())

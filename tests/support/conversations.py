@@ -9,7 +9,7 @@ from actors.transports.memory import MemoryTransport
 from actors.upstream.asking import Asking
 from actors.upstream.handshake import HandshakeUpstream
 from actors.upstream.modern import ModernUpstream
-from actors.upstream.upstream import Upstream
+from actors.upstream.upstream import SETTLED, UPDATED, Upstream
 from tests.support.hand_timers import HandTimers
 from tests.support.recorder import LIMIT
 from tests.support.upstreams import Json, ListenerRecorder, TableServer, memory_to, tool_call
@@ -33,7 +33,15 @@ class Conversation:
     @property
     def updated(self) -> list[str]:
         """The resources that were said to be updated."""
-        return [json.loads(bytes(message.params))["uri"] for message in self.messages if message.params]
+        return self._uris(UPDATED)
+
+    @property
+    def settled(self) -> list[str]:
+        """The resources for which the server is said to have answered whether it tells of them."""
+        return self._uris(SETTLED)
+
+    def _uris(self, method: str) -> list[str]:
+        return [json.loads(bytes(message.params))["uri"] for message in self.messages if message.method == method]
 
     def start(self, **fields: Any) -> tuple[int, ListenerRecorder]:
         """Start a call; gives its number, which is the id of its request, too."""

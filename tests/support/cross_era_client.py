@@ -25,7 +25,7 @@ ANSWERS: Final[dict[str, Json]] = {
     "sampling/createMessage": {"role": "assistant", "content": {"type": "text", "text": "hi"}, "model": "m"},
     "roots/list": {"roots": [{"uri": "file:///home/ada", "name": "home"}]},
 }
-"""What every client answers to a question."""
+"""What clients answer to a question, by its method."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Client(ABC):
 
     def __init__(self, revision: str) -> None:
         self.revision = revision
+        self.answers = dict(ANSWERS)
         self.asked: list[Json] = []
         """The `method` and `params` of every question that came, in order."""
         self.told: list[Json] = []

@@ -1,27 +1,28 @@
 """What a client does with a server, item by item.
 
 An item tells what it found. It notices a loss by comparing what the client got with what the server is known to have
-sent; whatever is wrong beyond that is an AssertionError. In the fixture server only the tools of one call at a time may
-be asked for, so nobody else uses the server meanwhile, but for the caller of `crowd`.
+sent; whatever is wrong beyond that is an AssertionError.
 """
 
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.support.cross_era_client import ANSWERS, Answer, Client
+from mcp_types import INVALID_PARAMS
+
+from tests.support.cross_era_client import Client
 from tests.support.cross_era_modern import ModernClient
-from tests.support.cross_era_verdict import WORKS, Loss, Verdict, impossible, lost
-from tests.support.fixture_asks import URL
-from tests.support.fixture_kinds import ASKING_ARGUMENT, NUMBERS
+from tests.support.cross_era_pair import WAIT, Pair, completed, slow_call
+from tests.support.cross_era_questions import ask_elsewhere, elicit, elicit_url, log, roots, sample
+from tests.support.cross_era_verdict import WORKS, Loss, Verdict, lost
+from tests.support.fixture_kinds import NUMBERS
 from tests.support.fixture_tools import COUNTER_URI, FILLERS
 from tests.support.processes import eventually
 
-WAIT: Final = 15.0
-"""Seconds for what is told when it happens."""
+NOT_FOUND: Final = -32002
+"""What the handshake era has for a resource that is not there; the modern era has `INVALID_PARAMS`."""
+
+Item = Callable[[Pair], Awaitable[Verdict]]
 
 LISTS: Final = {
     "tools": "tools/list",
@@ -31,48 +32,23 @@ LISTS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A client, and what it is to know of the server it talks to."""
-
-    client: Client
-    modern_server: bool
-    bystander: Client
-    """Another caller of the same server."""
-
-
-Item = Callable[[Pair], Awaitable[Verdict]]
-
-
-async def everything(client: Client, key: str) -> list[dict[str, Any]]:
-    """All entries of a list, page by page."""
-    entries: list[dict[str, Any]] = []
-    cursor: dict[str, Any] = {}
-    while True:
-        page = (await client.request(LISTS[key], cursor)).value
-        entries += page[key]
-        if "nextCursor" not in page:
-            return entries
-        cursor = {"cursor": page["nextCursor"]}
-
-
 async def lists(pair: Pair) -> Verdict:
     """Every entry of every list, once."""
-    tools = {tool["name"]: tool for tool in await everything(pair.client, "tools")}
+    tools = await everything(pair.client, "tools")
     resources = [resource["uri"] for resource in await everything(pair.client, "resources")]
     templates = [template["uriTemplate"] for template in await everything(pair.client, "resourceTemplates")]
     prompts = [prompt["name"] for prompt in await everything(pair.client, "prompts")]
 
-    assert sum(name.startswith("filler_") for name in tools) == FILLERS
+    assert sum(tool["name"].startswith("filler_") for tool in tools) == FILLERS
     assert sorted(resources) == ["fixture://blob", COUNTER_URI, "fixture://text"]
     assert templates == ["fixture://items/{key}"]
     assert sorted(prompts) == ["asking", "greet", "plain"]
-    schema = tools["numbers"].get("outputSchema")
-    return lost(Loss.SCHEMAS) if pair.modern_server and schema is None else WORKS
+    (numbers,) = (tool for tool in tools if tool["name"] == "numbers")
+    return lost(Loss.SCHEMAS) if pair.modern_server and "outputSchema" not in numbers else WORKS
 
 
 async def calls(pair: Pair) -> Verdict:
-    """Tools with content of every kind, a prompt, and resources."""
+    """Tools with content of every kind, a prompt, and a resource."""
     client = pair.client
     echoed = (await client.call("echo", text="häl\nlo")).text
     annotated = (await client.call("annotated")).value
@@ -85,10 +61,11 @@ async def calls(pair: Pair) -> Verdict:
     assert (annotated["structuredContent"], annotated["x-result"]) == ({"value": 7, "unit": "kg"}, {"kept": True})
     assert prompt["messages"][0]["content"]["text"] == "Greet Ada in a formal way."
     assert read["contents"] == [{"uri": "fixture://items/beta", "mimeType": "text/plain", "text": "item beta"}]
-    assert len(kinds) == 3
     losses = set()
-    if [block["type"] for block in kinds] != ["text", "audio", "resource_link"]:
-        assert all(block["text"] for block in kinds if block["type"] == "text")
+    known = {"audio": "2025-03-26", "resource_link": "2025-06-18"}
+    wanted = [kind if client.revision >= since else "text" for kind, since in known.items()]
+    assert [block["type"] for block in kinds] == ["text", *wanted]
+    if "text" in wanted:
         losses.add(Loss.BLOCKS)
     if pair.modern_server and "structuredContent" not in numbers:
         assert json.loads(numbers["content"][-1]["text"]) == NUMBERS
@@ -97,96 +74,32 @@ async def calls(pair: Pair) -> Verdict:
 
 
 async def progress(pair: Pair) -> Verdict:
-    """Every step, before the answer, under the client's own token."""
+    """Every step, under the client's own token."""
     params = {"name": "progress", "arguments": {"steps": 3}}
-    (await pair.client.request("tools/call", params, meta={"progressToken": "my token"})).value
+    answer = await pair.client.request("tools/call", params, meta={"progressToken": "my token"})
 
+    assert answer.text == "3 steps"
     heard = pair.client.heard("notifications/progress")
-    assert {each["progressToken"] for each in heard} == {"my token"}
-    assert [(each["progress"], each["total"], each["message"]) for each in heard] == [
-        (step, 3, f"step {step}") for step in (1, 2, 3)
+    assert [(each["progressToken"], each["progress"], each["total"], each["message"]) for each in heard] == [
+        ("my token", step, 3, f"step {step}") for step in (1, 2, 3)
     ]
     return WORKS
 
 
 async def cancel(pair: Pair) -> Verdict:
     """A call that is cancelled ends at the server."""
-    before = await _ran(pair.client)
-    running = pair.client.begin("tools/call", {"name": "slow", "arguments": {"seconds": 300}})
-    await eventually(lambda: _grew(pair.client, "started", before), WAIT)
-    await pair.client.cancel(running)
-    await eventually(lambda: _grew(pair.client, "cancelled", before), WAIT)
-    return WORKS
-
-
-async def log(pair: Pair) -> Verdict:
-    """The messages of the level that was asked for, and no others."""
-    await pair.client.want_logs("warning")
-
-    async def logged(level: str) -> list[dict[str, Any]]:
-        had = len(pair.client.heard("notifications/message"))
-        params = {"name": "log", "arguments": {"level": level, "text": level}}
-        (await pair.client.request("tools/call", params, level="warning")).value
-        return pair.client.heard("notifications/message")[had:]
-
-    assert await logged("info") == []
-    (message,) = await logged("error")
-    message.pop("_meta", None)
-    assert message == {"level": "error", "logger": "fixture", "data": {"text": "error", "number": 0}}
-    async with _crowd(pair):
-        return WORKS if await logged("error") else lost(Loss.ALONE)
-
-
-async def elicit(pair: Pair) -> Verdict:
-    """A form, and a choice with titles."""
-    verdict = await _asked(pair, "ask_form", "elicitation/create")
-    if verdict.impossible:
-        return verdict
-    assert pair.client.questions("elicitation/create")[-1]["requestedSchema"]["properties"]["name"]
-    (await pair.client.call("ask_choice")).text
-    size = pair.client.questions("elicitation/create")[-1]["requestedSchema"]["properties"]["size"]
-    if "oneOf" in size:
-        return verdict
-    assert (size["enum"], size["enumNames"]) == (["s", "l"], ["Small", "Large"])
-    return lost(*verdict.losses, Loss.TITLES)
-
-
-async def elicit_url(pair: Pair) -> Verdict:
-    """A page that the user is sent to."""
-    verdict = await _asked(pair, "ask_url", "elicitation/create")
-    if not verdict.impossible:
-        params = pair.client.questions("elicitation/create")[-1]
-        assert (params["mode"], params["url"], params["message"]) == ("url", URL, "Please agree")
-        assert ("elicitationId" in params) is (not isinstance(pair.client, ModernClient))
-    return verdict
-
-
-async def sample(pair: Pair) -> Verdict:
-    """The client's model says something."""
-    verdict = await _asked(pair, "ask_sample", "sampling/createMessage")
-    (message,) = pair.client.questions("sampling/createMessage")[-1]["messages"]
-    assert message == {"role": "user", "content": {"type": "text", "text": "Say something"}}
-    return verdict
-
-
-async def roots(pair: Pair) -> Verdict:
-    """The client's roots."""
-    return await _asked(pair, "ask_roots", "roots/list")
-
-
-async def ask_elsewhere(pair: Pair) -> Verdict:
-    """A question during a request that is not a call, which only servers of the handshake era have."""
-    told = await _completed(pair.client, ASKING_ARGUMENT, "")
-    return WORKS if told == ["hi"] else impossible(told[0])
+    async with slow_call(pair.client):
+        return WORKS
 
 
 async def subscribe(pair: Pair) -> Verdict:
-    """A resource that changes is announced as long as it is subscribed to."""
+    """A resource that was subscribed to is announced when it changes."""
     client = pair.client
     async with client.following(COUNTER_URI):
-        await client.call("touch")
+        assert (await client.call("touch")).text
         await eventually(lambda: client.heard("notifications/resources/updated"), WAIT)
-    assert {each["uri"] for each in client.heard("notifications/resources/updated")} == {COUNTER_URI}
+    (update,) = client.heard("notifications/resources/updated")
+    assert update["uri"] == COUNTER_URI
     return WORKS
 
 
@@ -202,29 +115,42 @@ async def list_changed(pair: Pair) -> Verdict:
 
 async def completion(pair: Pair) -> Verdict:
     """The values of an argument."""
-    assert await _completed(pair.client, "style", "f") == ["formal", "friendly"]
+    assert await completed(pair.client, "style", "f") == ["formal", "friendly"]
     return WORKS
 
 
 async def error(pair: Pair) -> Verdict:
-    """Errors of tools, of the protocol, and of what is not there."""
+    """Errors of tools and of the protocol, and what is not there."""
     client = pair.client
     failed = await client.call("fail", text="no luck")
     raised = await client.call("raise", code=-31000, message="raised", data={"why": [1]})
     unknown = await client.call("nothing_of_this_name")
     missing = await client.request("resources/read", {"uri": "fixture://nothing"})
+    gone = await client.call("raise", code=NOT_FOUND, message="gone")
     method = await client.request("nothing/like/this")
 
     assert failed.value["isError"]
-    assert failed.trouble == "no luck"
+    assert failed.trouble.endswith("no luck")
     assert raised.error == {"code": -31000, "message": "raised", "data": {"why": [1]}}
-    assert unknown.error is not None
-    assert unknown.error["code"] == -32602
-    assert missing.error is not None
-    assert missing.error["code"] == (-32602 if isinstance(client, ModernClient) else -32002)
-    assert method.error is not None
-    assert method.error["code"] == -32601
+    assert "nothing_of_this_name" in unknown.trouble
+    assert method.trouble.startswith("-32601 ")
+    modern = isinstance(client, ModernClient)
+    assert missing.trouble.startswith(f"{NOT_FOUND if pair.modern_server and not modern else INVALID_PARAMS} ")
+    # of a modern server it is a code of its own
+    assert pair.modern_server or gone.trouble == f"{INVALID_PARAMS if modern else NOT_FOUND} gone"
     return WORKS
+
+
+async def everything(client: Client, key: str) -> list[dict[str, Any]]:
+    """All entries of a list, page by page."""
+    entries: list[dict[str, Any]] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        page = (await client.request(LISTS[key], cursor)).value
+        entries += page[key]
+        if "nextCursor" not in page:
+            return entries
+        cursor = {"cursor": page["nextCursor"]}
 
 
 ITEMS: Final[dict[str, Item]] = {
@@ -244,69 +170,3 @@ ITEMS: Final[dict[str, Item]] = {
     "error": error,
 }
 """In the order in which they are done and shown."""
-
-
-async def _asked(pair: Pair, tool: str, method: str) -> Verdict:
-    """Call a tool that asks, by itself and with somebody else's call under way."""
-    client = pair.client
-    waiting: list[int] = []
-
-    async def look() -> None:
-        waiting.append(int((await client.call("waiting")).text))
-
-    if isinstance(client, ModernClient):
-        client.before_answering = look
-    asked = len(client.questions(method))
-    answer = await client.call(tool)
-    if isinstance(client, ModernClient):
-        client.before_answering = None
-        if client.states:
-            again = await client.retry(-1)
-            assert again.error is not None, "a state worked twice"
-            assert again.error["code"] == -32602
-    if answer.trouble:
-        assert len(client.questions(method)) == asked, "it was asked, and yet failed"
-        return impossible(answer.trouble)
-    assert json.loads(answer.text) == {"asked": _normal(ANSWERS[method])}
-    losses = {Loss.OPEN} if any(waiting) else set()
-    async with _crowd(pair):
-        crowded = await client.call(tool)
-    if crowded.trouble:
-        assert "isolation" in crowded.trouble
-        losses.add(Loss.ALONE)
-    else:
-        assert crowded.text == answer.text
-    return lost(*losses)
-
-
-def _normal(answer: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in answer.items() if value is not None}
-
-
-@asynccontextmanager
-async def _crowd(pair: Pair) -> AsyncIterator[None]:
-    """While the bystander has a call under way."""
-    before = await _ran(pair.bystander)
-    running = pair.bystander.begin("tools/call", {"name": "slow", "arguments": {"seconds": 300}})
-    await eventually(lambda: _grew(pair.bystander, "started", before), WAIT)
-    try:
-        yield
-    finally:
-        await pair.bystander.cancel(running)
-        await eventually(lambda: _grew(pair.bystander, "cancelled", before), WAIT)
-
-
-async def _ran(client: Client) -> dict[str, int]:
-    answer: Answer = await client.call("ran")
-    counts: dict[str, int] = answer.value["structuredContent"]
-    return counts
-
-
-async def _grew(client: Client, what: str, before: dict[str, int]) -> bool:
-    return (await _ran(client))[what] == before[what] + 1
-
-
-async def _completed(client: Client, argument: str, value: str) -> list[str]:
-    params = {"ref": {"type": "ref/prompt", "name": "greet"}, "argument": {"name": argument, "value": value}}
-    values: list[str] = (await client.request("completion/complete", params)).value["completion"]["values"]
-    return values

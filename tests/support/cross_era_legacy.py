@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import aiohttp
 import httpx
 
-from tests.support.cross_era_client import ANSWERS, NAME, SECONDS, Answer, Client, Json, Running, events, messages
+from tests.support.cross_era_client import NAME, SECONDS, Answer, Client, Json, Running, events, messages
 
 CAPABILITIES: Final[dict[str, Json]] = {
     "2024-11-05": {"sampling": {}, "roots": {}},
@@ -99,7 +99,7 @@ class LegacyClient(Client):
             self.told.append(message)
         else:
             self.asked.append(message)
-            answer = {"jsonrpc": "2.0", "id": message["id"], "result": ANSWERS[message["method"]]}
+            answer = {"jsonrpc": "2.0", "id": message["id"], "result": self.answers[message["method"]]}
             self.background(self.send(answer))
 
     def background(self, work: Any) -> "asyncio.Task[None]":

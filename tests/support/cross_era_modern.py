@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.support.cross_era_client import ANSWERS, NAME, SECONDS, Answer, Client, Json, Running, messages
+from tests.support.cross_era_client import NAME, SECONDS, Answer, Client, Json, Running, messages
 
 REVISION: Final = "2026-07-28"
 KEY: Final = "io.modelcontextprotocol/"
@@ -93,7 +93,7 @@ class ModernClient(Client):
 
     def _responses(self, requests: dict[str, Json]) -> dict[str, Json]:
         self.asked.extend(requests.values())
-        return {name: ANSWERS[question["method"]] for name, question in requests.items()}
+        return {name: self.answers[question["method"]] for name, question in requests.items()}
 
     async def _once(self, method: str, params: Json, envelope: Json) -> Answer:
         last: Json = {}

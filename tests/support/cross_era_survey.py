@@ -12,55 +12,65 @@ import aiohttp
 import httpx
 
 from tests.support.cross_era_client import Client
-from tests.support.cross_era_items import ITEMS, Pair
+from tests.support.cross_era_items import ITEMS
 from tests.support.cross_era_legacy import SseClient, StreamableClient, WebSocketClient
 from tests.support.cross_era_modern import ModernClient
-from tests.support.cross_era_verdict import WORKS, Verdict
+from tests.support.cross_era_pair import Pair
+from tests.support.cross_era_verdict import Verdict
 from tests.support.gateway_process import GatewayProcess, gateway, module
 from tests.support.processes import listening
 
 FIXTURE: Final = "tests.support.fixture_server"
+
 ITEM_SECONDS: Final = 60.0
+"""No item takes so long."""
 
 
-class Cell(NamedTuple):
+STREAM_SECONDS: Final = 120.0
+"""No stream is silent for so long: the gateway sends a sign of life every quarter of a minute."""
+
+
+class Kind(NamedTuple):
+    """A revision, and what it is spoken over."""
+
+    revision: str
+    over: str
+
+
+@dataclass(frozen=True)
+class Cell:
     """One field of the table."""
 
-    client: str
+    client: Kind
     server: str
     item: str
 
 
 Findings = Mapping[Cell, Verdict]
 
+HANDSHAKE: Final = "handshake era"
+MODERN: Final = "2026-07-28"
+
 SERVERS: Final = {
-    "legacy_stdio": "handshake era, stdio",
-    "legacy_http": "handshake era, streamable HTTP",
-    "legacy_sse": "handshake era, HTTP+SSE",
-    "modern_http": "2026-07-28, streamable HTTP",
-    "modern_stdio": "2026-07-28, stdio",
+    "legacy_stdio": Kind(HANDSHAKE, "stdio"),
+    "legacy_http": Kind(HANDSHAKE, "streamable HTTP"),
+    "legacy_sse": Kind(HANDSHAKE, "HTTP+SSE"),
+    "modern_http": Kind(MODERN, "streamable HTTP"),
+    "modern_stdio": Kind(MODERN, "stdio"),
 }
-"""The backends, and what each is."""
+"""What each backend is."""
 
+APART: Final = "apart_stdio"
+"""One more: a server over stdio with a process for each session."""
 
-@dataclass(frozen=True)
-class Kind:
-    """One kind of client."""
-
-    revision: str
-    over: str
-    path: str = "mcp"
-
-
-CLIENTS: Final = {
-    "2024-11-05": Kind("2024-11-05", "HTTP+SSE", "sse"),
-    "2025-03-26": Kind("2025-03-26", "streamable HTTP"),
-    "2025-06-18": Kind("2025-06-18", "streamable HTTP"),
-    "2025-11-25": Kind("2025-11-25", "streamable HTTP"),
-    "websocket": Kind("2025-11-25", "WebSocket", "ws"),
-    "2026-07-28": Kind("2026-07-28", "streamable HTTP"),
-}
-"""The clients, by the name of each in the table."""
+CLIENTS: Final = (
+    Kind("2024-11-05", "HTTP+SSE"),
+    Kind("2025-03-26", "streamable HTTP"),
+    Kind("2025-06-18", "streamable HTTP"),
+    Kind("2025-11-25", "streamable HTTP"),
+    Kind("2025-11-25", "WebSocket"),
+    Kind(MODERN, "streamable HTTP"),
+)
 
 
 @contextmanager
@@ -70,12 +80,14 @@ def cross_era_gateway(folder: Path) -> Iterator[GatewayProcess]:
         legacy = stack.enter_context(listening(FIXTURE, "--http", "0", "--era", "legacy"))
         modern = stack.enter_context(listening(FIXTURE, "--http", "0", "--era", "modern"))
         sse = stack.enter_context(listening("tests.support.fixture_sse", "0"))
+        legacy_stdio = module(FIXTURE, "--stdio", "--era", "legacy")
         servers = {
-            "legacy_stdio": module(FIXTURE, "--stdio", "--era", "legacy"),
-            "legacy_http": {"url": legacy.url, "type": "http"},
-            "legacy_sse": {"url": f"{sse.origin}/sse", "type": "sse"},
+            "legacy_stdio": legacy_stdio,
+            "legacy_http": {"url": legacy.url},
+            "legacy_sse": {"url": f"{sse.origin}/sse"},
             "modern_http": {"url": modern.url},
             "modern_stdio": module(FIXTURE, "--stdio", "--era", "modern"),
+            APART: {**legacy_stdio, "isolation": "session"},
         }
         yield stack.enter_context(gateway(folder, servers))
 
@@ -90,72 +102,56 @@ class Visitors:
 
     def visit(self, kind: Kind, server: str) -> Client:
         """A client of one server, to be entered."""
-        url = f"{self._origin}/servers/{server}/{kind.path}"
-        match kind.path, kind.revision:
-            case "sse", _:
-                return SseClient(kind.revision, self._http, url)
-            case "ws", _:
-                return WebSocketClient(kind.revision, self._sockets, url)
-            case _, "2026-07-28":
-                return ModernClient(self._http, url)
+        endpoint = f"{self._origin}/servers/{server}"
+        match kind:
+            case Kind(over="HTTP+SSE"):
+                return SseClient(kind.revision, self._http, f"{endpoint}/sse")
+            case Kind(over="WebSocket"):
+                return WebSocketClient(kind.revision, self._sockets, f"{endpoint}/ws")
+            case Kind(revision="2026-07-28"):
+                return ModernClient(self._http, f"{endpoint}/mcp")
             case _:
-                return StreamableClient(kind.revision, self._http, url)
+                return StreamableClient(kind.revision, self._http, f"{endpoint}/mcp")
 
 
 @asynccontextmanager
-async def visitors(origin: str) -> AsyncIterator[Visitors]:
+async def visitors(running: GatewayProcess) -> AsyncIterator[Visitors]:
     """For as long as the block lasts."""
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(timeout=None, limits=limits) as http, aiohttp.ClientSession() as sockets:
-        yield Visitors(origin, http, sockets)
+    async with httpx.AsyncClient(timeout=STREAM_SECONDS, limits=limits) as http, aiohttp.ClientSession() as sockets:
+        yield Visitors(running.origin, http, sockets)
 
 
-async def survey(origin: str) -> dict[Cell, Verdict]:
+async def survey(running: GatewayProcess) -> Findings:
     """Do every item with every pair: on one server one after the other, on all servers at once."""
     found: dict[Cell, Verdict] = {}
-    async with visitors(origin) as all_visitors, asyncio.TaskGroup() as group:
+    async with visitors(running) as all_visitors, asyncio.TaskGroup() as group:
         for server in SERVERS:
             group.create_task(_survey_server(all_visitors, server, found))
     return found
 
 
 async def _survey_server(all_visitors: Visitors, server: str, found: dict[Cell, Verdict]) -> None:
-    async with all_visitors.visit(CLIENTS["2025-11-25"], server) as bystander:
-        for name, kind in CLIENTS.items():
-            try:
-                async with all_visitors.visit(kind, server) as client:
-                    pair = Pair(client, server.startswith("modern"), bystander)
-                    for item in ITEMS:
-                        found[Cell(name, server, item)] = await _verdict(pair, item)
-            except Exception as error:
+    modern = SERVERS[server].revision == MODERN
+    for kind in CLIENTS:
+        try:
+            async with all_visitors.visit(kind, server) as client, all_visitors.visit(kind, server) as bystander:
+                pair = Pair(client, modern, bystander)
                 for item in ITEMS:
-                    found.setdefault(Cell(name, server, item), Verdict(broken=f"cannot connect: {error!r}"))
+                    found[Cell(kind, server, item)] = await _verdict(pair, item)
+        except Exception as error:  # noqa: BLE001 - what is wrong with one pair is to be seen beside the others
+            for item in ITEMS:
+                found.setdefault(Cell(kind, server, item), _broken(error))
 
 
 async def _verdict(pair: Pair, item: str) -> Verdict:
-    if item == "ask elsewhere" and pair.modern_server:
-        return WORKS
     try:
         async with asyncio.timeout(ITEM_SECONDS):
             return await ITEMS[item](pair)
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return Verdict(broken=f"{where.name}: {where.line}: {error!r}"[:600])
+    except Exception as error:  # noqa: BLE001 - likewise
+        return _broken(error)
 
 
-def main() -> None:
-    """x"""
-    import tempfile, time
-
-    with cross_era_gateway(Path(tempfile.mkdtemp())) as running:
-        began = time.monotonic()
-        found = asyncio.run(survey(running.origin))
-        print(f"{time.monotonic() - began:.1f} s")
-        for cell, verdict in found.items():
-            if verdict != WORKS:
-                print(*cell, sorted(l.name for l in verdict.losses), verdict.impossible, "BROKEN" if verdict.broken else "", verdict.broken)
-        print(running.output()[-6000:])
-
-
-if __name__ == "__main__":
-    main()
+def _broken(error: Exception) -> Verdict:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return Verdict(broken=f"{where.name}: {where.line}: {error!r}"[:1000])

@@ -1,4 +1,4 @@
-"""What is found of one kind of client with one kind of server, item by item."""
+"""What is found of one item with one kind of client and one kind of server."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,11 +9,12 @@ class Loss(StrEnum):
     """What is missed although it works; the value is the sentence for readers."""
 
     SCHEMAS = "an `outputSchema` that is not of an object is left out"
+    BLOCKS = "content of a later kind (audio, links to resources) comes as a text"
     VALUES = "a `structuredContent` that is no object comes as a text"
-    BLOCKS = "content of later kinds (audio, links to resources) comes as a text"
     TITLES = "the titles of choices come as `enumNames`"
-    OPEN = "the server's call waits in its Backend for the answer: for `park_seconds`, and no longer than that lives"
-    ALONE = "only while no other caller's call is under way in that conversation with the server: see `isolation`"
+    DONE = "the client is not told when the user is done with the page (`notifications/elicitation/complete`)"
+    OPEN = "the server's call waits for the answer in its Backend: for `park_seconds`, and only as long as that lives"
+    ALONE = "only while no other caller has a call under way in the same conversation with the server"
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,15 @@ class Verdict:
 
     losses: frozenset[Loss] = field(default_factory=frozenset)
     impossible: str = ""
-    """The error, if it cannot be."""
+    """The error that says so."""
+    absent: bool = False
+    """Whether such servers do not do this."""
     broken: str = ""
-    """What is wrong, if it is: this is never expected."""
+    """What is wrong: this is never expected."""
 
 
 WORKS: Final = Verdict()
+ABSENT: Final = Verdict(absent=True)
 
 
 def lost(*losses: Loss) -> Verdict:
@@ -37,5 +41,4 @@ def lost(*losses: Loss) -> Verdict:
 
 def impossible(error: str) -> Verdict:
     """It cannot be, and this error says so."""
-    assert error, "an error is said"
     return Verdict(impossible=error)

@@ -65,9 +65,13 @@ def add_asks(server: MCPServer[Any]) -> None:  # noqa: C901 - one list of small 
 
     @server.tool(structured_output=False)
     async def ask_url(ctx: Context) -> str | InputRequiredResult:
-        """Send the user to a page."""
-        params = ElicitRequestURLParams(message="Please agree", url=URL, elicitation_id=str(ctx.request_id))
-        return await told(ctx, "ask_url", ElicitRequest(params=params))
+        """Send the user to a page, and in the handshake era tell when that is done."""
+        elicitation_id = str(ctx.request_id)
+        params = ElicitRequestURLParams(message="Please agree", url=URL, elicitation_id=elicitation_id)
+        answer = await told(ctx, "ask_url", ElicitRequest(params=params))
+        if not _is_modern(ctx):
+            await ctx.session.send_elicit_complete(elicitation_id, ctx.request_id)
+        return answer
 
     @server.tool(structured_output=False)
     async def ask_sample(ctx: Context) -> str | InputRequiredResult:
