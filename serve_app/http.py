@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from actors.core import jsonrpc
 
@@ -64,8 +65,7 @@ async def read_body(
         raise BodyTooSlow from None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True):
     """One request whose head was read, and the way to answer it."""
 
     method: str

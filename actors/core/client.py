@@ -1,13 +1,12 @@
 """Who a request comes from, as far as a server may know: the same for both eras."""
 
-from dataclasses import dataclass
+import msgspec
 
 from actors.core.call import NO_CAPABILITIES
 from actors.core.revisions import Era, era_of
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(msgspec.Struct, frozen=True, gc=False):
     """What a modern request brings along, or a session remembers."""
 
     revision: str

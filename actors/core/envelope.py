@@ -1,6 +1,5 @@
 """Reads what a client sends: a JSON-RPC message, several in a batch, or the error it deserves."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -16,8 +15,7 @@ BATCH_LIMIT: Final = 256
 """Messages in a batch: each may be a call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True, gc=False):
     """A body that is no message."""
 
     code: int
@@ -29,8 +27,7 @@ class Malformed:
         return jsonrpc.error_response(NULL_ID, jsonrpc.error(self.code, self.reason))
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """One request or notification."""
 
     method: str
@@ -41,8 +38,7 @@ class Envelope:
     meta: Object
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, gc=False):
     """A client's answer to a request of ours."""
 
     id: bytes
@@ -58,7 +54,7 @@ _NO_MESSAGE: Final = Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-
 
 def read_batch(body: bytes) -> list[Incoming] | Malformed | None:
     """The messages of a batch (2025-03-26, basic, Batching), at least one; nothing if the body is no array."""
-    if body.lstrip()[:1] != b"[":
+    if body[:1] == b"{" or body.lstrip()[:1] != b"[":
         return None
     try:
         items = jsonrpc.decode_list(body)

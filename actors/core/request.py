@@ -1,7 +1,8 @@
 """A request as a client sent it, in the neutral form between the eras."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from actors.core import jsonrpc
 from actors.core.call import Call
@@ -22,8 +23,7 @@ HOP_KEYS: Final = (
 _TOKEN_STARTS: Final = frozenset(bytes([each]) for each in b'"-0123456789')
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One request of a client."""
 
     id: bytes

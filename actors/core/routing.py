@@ -1,7 +1,6 @@
 """Which backend a request is for, and what it is called there."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -14,8 +13,7 @@ from actors.core.naming import Owned
 from actors.core.revisions import Era
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(msgspec.Struct, frozen=True, gc=False):
     """A request that no backend shall see, as a JSON-RPC error."""
 
     code: int
@@ -28,8 +26,7 @@ class Rejection:
         return jsonrpc.error(self.code, self.message, self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True, gc=False):
     """Where a request goes."""
 
     owned: Owned

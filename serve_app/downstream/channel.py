@@ -7,7 +7,7 @@ is certain to hold it back. So all that may pile up has a limit, and whoever goe
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -249,7 +249,7 @@ class Channel:
                 self._outgoing.reply(jsonrpc.error_response(asked, error), last)
             return
         self._common.sessions.touch(client.session)
-        client = replace(client, log_level=state.log_level or DEFAULT_LEVEL)
+        client = msgspec.structs.replace(client, log_level=state.log_level or DEFAULT_LEVEL)
         responder = self._outgoing.responder(asked or b"null", last)
         visit = self._visit(offer, responder)
         if asked is not None:

@@ -1,7 +1,6 @@
 """What the downstream renderers share: where they are, whom they serve, and how a request gets to its backend."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -35,8 +34,7 @@ from serve_app.tallying import Tallying
 NOBODY: Final = Rejection(jsonrpc.INVALID_PARAMS, "no backend has this")
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """One message at one endpoint: who came, where, and how to answer."""
 
     offer: Offer

@@ -5,8 +5,9 @@ Source: 2025-11-25, basic/transports; batches: 2025-03-26, basic.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from actors.core import jsonrpc
 from actors.core.client import Client
