@@ -21,7 +21,8 @@ SLOW = Target(PAIR.tool, {"delay_ms": 4000})
 async def test_the_actors_have_the_names_of_what_they_are(cluster: Cluster) -> None:
     names = {actor.name for actor in await cluster.actors.alive() if actor.namespace == NAMESPACE}
 
-    assert names == {"Router", "Metrics", "Backend:pair:0", "Backend:pair:1", "Backend:fixture:0", "Backend:chaos:0"}
+    backends = {f"Backend:{replica}" for replica in ("pair:0", "pair:1", "fixture:0", "chaos:0", "asking:0")}
+    assert names == {"Router", "Metrics", *backends}
 
 
 async def test_a_killed_backend_fails_only_its_own_calls_in_flight_and_comes_back(cluster: Cluster) -> None:

@@ -1,15 +1,11 @@
 """Killed under load: an ingress replica, and Auth."""
 
-import os
-import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.support.cluster import INGRESS_REPLICAS, Cluster
-from tests.support.cluster_actors import AUTH, CONTROLLER, INGRESS
+from tests.support.cluster_actors import AUTH, INGRESS
 from tests.support.cluster_callers import NotAnswered
 from tests.support.processes import eventually
 
@@ -19,23 +15,12 @@ NOTICED_SECONDS = 5.0
 """How long after a kill Serve's proxy may still send requests to a replica that is gone."""
 
 
-@asynccontextmanager
-async def without_replacement(cluster: Cluster) -> AsyncIterator[None]:
-    """Let Serve start nothing in place of what is killed in this block."""
-    controller = await cluster.actors.one(CONTROLLER)
-    os.kill(controller.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(controller.pid, signal.SIGCONT)
-
-
 async def test_a_killed_ingress_replica_confuses_nobody_and_sessions_go_on_at_the_other(cluster: Cluster) -> None:
     async with cluster.load() as load:
         everybody = {caller.name for caller in load.callers}
         victim, other = await cluster.actors.of(INGRESS)
 
-        async with without_replacement(cluster):
+        async with cluster.without_replacement():
             killed_at = time.monotonic()
             victim.kill()
             await eventually(lambda: everybody <= {call.caller for call in load.right_since(killed_at)}, 30)
@@ -67,7 +52,7 @@ async def test_without_auth_known_credentials_go_on_and_new_ones_wait(cluster: C
 
         auth = await cluster.actors.one(AUTH)
 
-        async with without_replacement(cluster):
+        async with cluster.without_replacement():
             auth.kill()
             assert not await admitted()
             refused_at = time.monotonic()

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import psutil
 
 from actors.core.api_key import hash_of
-from tests.support.cluster_actors import CONTROLLER, ENVIRON, INGRESS, Actors, actors_of
+from tests.support.cluster_actors import CONTROLLER, ENVIRON, INGRESS, Actor, Actors, actors_of
 from tests.support.cluster_callers import Caller, Load, Target, under_load
 from tests.support.cluster_server import Note, read_journal
 from tests.support.gateway_process import GatewayProcess, chaos, gateway
@@ -86,6 +87,10 @@ class Cluster:
         finally:
             os.kill(controller.pid, signal.SIGCONT)
 
+    async def connections(self) -> dict[Actor, int]:
+        """How many connections each ingress replica has accepted and still has."""
+        return {actor: _connections(actor.pid) for actor in await self.actors.of(INGRESS)}
+
     async def whole(self, seconds: float = 60.0) -> None:
         """Wait until all replicas of the backends are up and all of the ingress are there."""
 
@@ -105,6 +110,12 @@ class Cluster:
         page.raise_for_status()
         lines = (line.rpartition(" ") for line in page.text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in lines}
+
+
+def _connections(pid: int) -> int:
+    found = psutil.Process(pid).net_connections("tcp")
+    ports = {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
+    return sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port in ports for each in found)
 
 
 @contextmanager

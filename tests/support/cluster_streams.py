@@ -66,8 +66,7 @@ class Streamer:
             connector=connector, timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)
         )
         params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": CLIENT}
-        status, answer, headers = await self.post("initialize", params)
-        assert status == 200, answer
+        _, headers = await self._insist("initialize", params)
         self._headers |= {"mcp-protocol-version": LEGACY, "mcp-session-id": headers["mcp-session-id"]}
         return self
 
@@ -88,18 +87,23 @@ class Streamer:
             self._url, json=self._body(method, params), headers=self._headers, timeout=limit
         ) as got:
             content = await got.read()
+            if got.status >= 500:  # who is in front of the gateway says so in a page of his own
+                return got.status, content, got.headers
             return got.status, json.loads(content.rpartition(b"data:")[2] or b"null"), got.headers
 
     async def ask(self, method: str, params: Json) -> Json:
         """Send a request until it is answered; only for those which may be sent twice."""
+        return (await self._insist(method, params))[0]
+
+    async def _insist(self, method: str, params: Json) -> tuple[Json, Any]:
         deadline = time.monotonic() + BACK_SECONDS
         while True:
             try:
-                status, answer, _ = await self.post(method, params)
+                status, answer, headers = await self.post(method, params)
             except aiohttp.ClientError:
-                status, answer = 0, {}
+                status, answer, headers = 0, {}, {}
             if status == 200:
-                return dict(answer)
+                return dict(answer), headers
             assert time.monotonic() < deadline, f"{method}: status {status}, {answer}"
             await asyncio.sleep(PAUSE_SECONDS)
 
