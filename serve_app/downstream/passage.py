@@ -91,8 +91,7 @@ class Passage:
         """Stream the events to the client, then what became of the call; gives the label that is counted."""
         patience = self._backend.timeout + self._ways.grace_seconds
         try:
-            async with asyncio.timeout(patience) as limit:
-                end = await self._follow(limit, patience)
+            end = await self._follow(patience)
         except TimeoutError:
             self._flight.cancel("timeout")
             self._flight.leave()
@@ -109,27 +108,40 @@ class Passage:
             await self._show_result(end)
         return outcome_label(end)
 
-    async def _follow(self, limit: asyncio.Timeout, patience: float) -> Outcome | Event:
-        """The outcome, or the question for which a modern client's request has to end."""
+    async def _follow(self, patience: float) -> Outcome | Event:
+        """The outcome, or the question for which a modern client's request has to end.
+
+        Raises:
+            TimeoutError: neither came within `patience` seconds, and what open questions add to them.
+        """
+        now = asyncio.get_running_loop().time
+        deadline = now() + patience
         while True:
             quiet = self._ways.keep_alive_seconds if self._primed or not self._can_prime else PRIME_SECONDS
             try:
-                async with asyncio.timeout(quiet):
+                async with asyncio.timeout_at(min(deadline, now() + quiet)):  # one timer: most calls need no other
                     item = await self._flight.next()
             except TimeoutError:
-                await self._show_life()
-                continue
-            if not isinstance(item, Event):
+                if now() >= deadline:
+                    raise
+                item = None
+            if item is not None and (not isinstance(item, Event) or (self._modern and item.kind is EventKind.ASK)):
                 return item
-            if item.kind is EventKind.ASK:
-                if self._modern:
-                    return item
-                limit.reschedule(asyncio.get_running_loop().time() + self._backend.park_seconds + patience)
-                await self._put(item)
-            elif item.kind is EventKind.WITHDRAWN:
-                await self._take_back(item)
-            elif (message := _notification(item, self._request)) is not None:
-                await self._say(message, item.seq)
+            if item is not None and item.kind is EventKind.ASK:
+                deadline = now() + self._backend.park_seconds + patience
+            async with asyncio.timeout_at(deadline):  # a client may read slowly
+                await self._show_event(item)
+
+    async def _show_event(self, event: Event | None) -> None:
+        """Pass on what happened on the way; nothing happened for too long if there is no event."""
+        if event is None:
+            await self._show_life()
+        elif event.kind is EventKind.ASK:
+            await self._put(event)
+        elif event.kind is EventKind.WITHDRAWN:
+            await self._take_back(event)
+        elif (message := _notification(event, self._request)) is not None:
+            await self._say(message, event.seq)
 
     @property
     def _can_prime(self) -> bool:
