@@ -12,12 +12,12 @@ from tests.support.processes import Listening, listening
 SERVER = "tests.support.conformance_server"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tool() -> ConformanceTool:
     return ConformanceTool()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def alone() -> Iterator[dict[str, Listening]]:
     """The conformance server over HTTP, by the eras it speaks."""
     with ExitStack() as stack:
@@ -27,7 +27,7 @@ def alone() -> Iterator[dict[str, Listening]]:
         }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory, alone: dict[str, Listening]) -> Iterator[GatewayProcess]:
     """A gateway in front of the same servers, and of one more over stdio."""
     servers = {

@@ -13,7 +13,7 @@ from tests.support.gateway_process import GatewayProcess, chaos, gateway, module
 from tests.support.processes import Listening, listening
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small git repository for the git server to look at."""
     folder = tmp_path_factory.mktemp("repository")
@@ -25,7 +25,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fixtures() -> Iterator[dict[str, Listening]]:
     """Our fixture server over HTTP, once for each era it can be of."""
     with ExitStack() as stack:
@@ -35,7 +35,7 @@ def fixtures() -> Iterator[dict[str, Listening]]:
         }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(
     tmp_path_factory: pytest.TempPathFactory, repository: Path, fixtures: dict[str, Listening]
 ) -> Iterator[GatewayProcess]:
@@ -58,6 +58,6 @@ def running(
         yield process
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def python() -> str:
     return sys.executable
