@@ -14,6 +14,8 @@ class ReplicaState(StrEnum):
     UP = "up"
     DOWN = "down"
     """Its server is not there; it is tried again."""
+    DRAINING = "draining"
+    """It takes no new calls and ends when those that run are over."""
 
 
 class ReplicaKey(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -46,3 +48,7 @@ class Status(msgspec.Struct, frozen=True, array_like=True):
     """Servers started after the first, in this life."""
     facts: Facts | None = None
     listing: Listing | None = None
+    weight: float = 1.0
+    """Its share of the calls, against the other replicas'."""
+    zone: str = ""
+    """Where its node is, if the cluster says so."""

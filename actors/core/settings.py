@@ -5,12 +5,27 @@ Whoever makes one, from a file or by hand, gets a `SettingsError` for what canno
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from actors.core.endpoints import Endpoint
+from actors.core.endpoints import Endpoint, HttpEndpoint
 from actors.core.rules import STRICT, between, byte_size, clashes, host_well, require, seconds, url_rule
+from actors.core.traffic_settings import (
+    MAX_REPLICAS,
+    BalancerSettings,
+    BreakerSettings,
+    EjectionSettings,
+    HealthSettings,
+    PlacementSettings,
+    PoolUrl,
+    ResourceSettings,
+    RetrySettings,
+    RuntimeEnv,
+    ScaleSettings,
+    Stickiness,
+)
 
 NAME_PATTERN: Final = r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,30}[A-Za-z0-9])?"
 """A backend's name: part of tool names, which model providers limit to 64 characters. `__` divides it from the tool."""
@@ -23,9 +38,6 @@ ALGORITHMS: Final = ("HS256", "RS256", "ES256")
 """Signatures of tokens that can be checked; `none` is never one of them."""
 
 LOG_FORMATS: Final = ("text", "json")
-
-MAX_REPLICAS: Final = 100
-"""Each is a process of some 60 MB: a greater number is a slip of the pen."""
 
 MAX_SESSIONS: Final = 50_000
 """Downstream sessions of the whole gateway: the Router keeps about a kilobyte for each."""
@@ -61,30 +73,6 @@ class Isolation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerSettings:
-    """When a backend's breaker trips, and what closes it again."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    failure_threshold: int = 5
-    """Consecutive failures which trip it."""
-    open_seconds: float = 30.0
-    """How long an open breaker refuses calls before it admits probes."""
-    probe_limit: int = 3
-    """Probes at once while half-open."""
-    successes_to_close: int = 3
-    """Consecutive successful probes which close it."""
-
-    def __post_init__(self) -> None:
-        require(
-            between("failure_threshold", self.failure_threshold, 1, 1000),
-            seconds("open_seconds", self.open_seconds),
-            between("probe_limit", self.probe_limit, 1, 1000),
-            between("successes_to_close", self.successes_to_close, 1, 1000),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSettings:
     """One configured MCP server."""
 
@@ -92,14 +80,26 @@ class BackendSettings:
 
     name: str
     endpoint: Endpoint
-    replicas: int = 1
-    """Actors, and for stdio processes, that serve this backend."""
+    urls: tuple[PoolUrl, ...] = ()
+    """Several servers that are all the same, a replica for each; `endpoint` is the first then."""
+    replicas: int | ScaleSettings = 1
+    """Actors, and for stdio processes, that serve this backend; or how many there may be."""
     timeout: float = 60.0
     """Seconds one call may take."""
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    """The same for single tools, by their own names."""
+    reset_on_progress: bool = True
+    """Whether a call that reports progress gets its time anew."""
+    max_timeout: float = 3600.0
+    """Seconds after which a call is given up even so."""
     start_timeout: float = 30.0
     """Seconds from starting the server to the end of its first listing."""
     concurrency_limit: int = 256
-    """Calls in flight per replica; beyond it a call is refused at once."""
+    """Calls in flight per replica; beyond it calls wait."""
+    queue_limit: int = 64
+    """Calls per replica that wait for their turn; beyond it calls are refused at once."""
+    queue_seconds: float = 5.0
+    """How long one waits at most before it is refused."""
     max_message_bytes: int = 16 * 1024 * 1024
     """The largest message accepted from the server."""
     isolation: Isolation = Isolation.SHARED
@@ -113,12 +113,57 @@ class BackendSettings:
     max_parked: int = 256
     """Calls of each replica that wait for such an answer; further ones fail."""
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    balancer: BalancerSettings = field(default_factory=BalancerSettings)
+    sticky: Stickiness = Stickiness.AUTO
+    ejection: EjectionSettings = field(default_factory=EjectionSettings)
+    health: HealthSettings = field(default_factory=HealthSettings)
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    resources: ResourceSettings | None = None
+    """What each replica needs of its node; one with needs of its own has a process of its own."""
+    runtime_env: RuntimeEnv = field(default_factory=dict)
+    """What Ray installs and sets for the process of each replica, and so for a stdio server in it."""
+    placement: PlacementSettings = field(default_factory=PlacementSettings)
+
+    @property
+    def scale(self) -> ScaleSettings:
+        """The number of replicas as a range: a fixed one has equal ends."""
+        if isinstance(self.replicas, ScaleSettings):
+            return self.replicas
+        fixed = len(self.urls) or self.replicas
+        return ScaleSettings(min=fixed, max=fixed)
+
+    @property
+    def stickiness(self) -> Stickiness:
+        """What `auto` comes to here."""
+        if self.sticky is not Stickiness.AUTO:
+            return self.sticky
+        return Stickiness.OFF if self.isolation is Isolation.SHARED else Stickiness.HARD
+
+    @property
+    def has_own_process(self) -> bool:
+        """Whether its replicas may not share a process with others."""
+        return self.resources is not None or bool(self.runtime_env) or self.placement != PlacementSettings()
+
+    def of_slot(self, slot: int) -> tuple["BackendSettings", float]:
+        """The settings of the replica that has this place in a pool of URLs, and its weight; `slot` counts from 0."""
+        if not self.urls or not isinstance(self.endpoint, HttpEndpoint):
+            return self, 1.0
+        member = self.urls[slot % len(self.urls)]
+        return replace(self, endpoint=replace(self.endpoint, url=member.url)), member.weight
 
     def __post_init__(self) -> None:
+        fixed = self.replicas if isinstance(self.replicas, int) else self.replicas.max
+        pooled_well = not self.urls or (self.replicas == 1 and isinstance(self.endpoint, HttpEndpoint))
         require(
             (("name",), bool(re.fullmatch(NAME_PATTERN, self.name)), NAME_SENTENCE),
-            between("replicas", self.replicas, 1, MAX_REPLICAS),
+            between("replicas", fixed, 1, MAX_REPLICAS),
+            (("urls",), pooled_well, "has a replica for each: leave `replicas` out"),
+            (("urls",), len(self.urls) <= MAX_REPLICAS, f"must be at most {MAX_REPLICAS}"),
             seconds("timeout", self.timeout),
+            *(seconds("timeouts", limit) for limit in self.timeouts.values()),
+            seconds("max_timeout", self.max_timeout),
+            between("queue_limit", self.queue_limit, 0, 100_000),
+            seconds("queue_seconds", self.queue_seconds),
             seconds("start_timeout", self.start_timeout),
             between("concurrency_limit", self.concurrency_limit, 1, 100_000),
             byte_size("max_message_bytes", self.max_message_bytes, MAX_MESSAGE_BYTES),
@@ -152,6 +197,14 @@ class ServerSettings:
     """Backends that start at once; more would only slow each other."""
     session_idle_seconds: float = 1800.0
     """How long a downstream session is kept that nobody uses."""
+    density: int | None = None
+    """Backends that share one Ray process; by default 1 while they are few, and more beyond."""
+    prefer_zone: bool = True
+    """Whether replicas in the zone of the ingress come first, as long as one of them takes calls."""
+    state_file: str | None = None
+    """Where catalogue, sessions and added servers are kept between runs: by default in the user's folder for state."""
+    watch_config: bool = True
+    """Whether a changed configuration file is applied at once."""
     max_sessions: int = 10_000
     """Downstream sessions of each principal at each endpoint; one more ends the one longest unused."""
     log_format: str = "text"
@@ -169,6 +222,7 @@ class ServerSettings:
             (("allowed_hosts",), hosts_well, "must hold host names, with or without a port, and no URLs"),
             (("allowed_origins",), origins_well, "must hold origins like https://example.com, without a path"),
             between("start_concurrency", self.start_concurrency, 1, 1000),
+            between("density", 1 if self.density is None else self.density, 1, 1000),
             seconds("session_idle_seconds", self.session_idle_seconds),
             between("max_sessions", self.max_sessions, 1, MAX_SESSIONS),
             (("log_format",), self.log_format in LOG_FORMATS, "must be text or json"),

@@ -8,6 +8,7 @@ from actors.core.catalogue import Catalogue, transparent
 from actors.core.listing import Facts, Listing
 from actors.core.membership import ReplicaState, Status
 from actors.core.settings import Isolation
+from actors.core.traffic_settings import BalancerSettings, EjectionSettings, RetrySettings, Stickiness
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,22 @@ class BackendView:
     name: str
     timeout: float
     """Seconds one call may take."""
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    """The same for single tools, by their own names."""
+    max_timeout: float = 3600.0
+    """Seconds after which a call that reports progress is given up even so."""
     park_seconds: float = 300.0
     """Seconds a call may wait for the client's answer to a question."""
     isolation: Isolation = Isolation.SHARED
+    balancer: BalancerSettings = field(default_factory=BalancerSettings)
+    stickiness: Stickiness = Stickiness.OFF
+    """What `auto` comes to, never itself."""
+    ejection: EjectionSettings = field(default_factory=EjectionSettings)
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    wakes: bool = False
+    """There may be no replica because nobody called for long: the first call has one started, and waits for it."""
+    start_timeout: float = 30.0
+    """Seconds in which such a one is there, or is not to be had."""
     replicas: tuple[Status, ...] = ()
     """What each said last, without its listing."""
     facts: Facts | None = None
@@ -53,5 +67,9 @@ class View:
     """By name, in alphabetical order."""
     catalogue: Catalogue = field(default_factory=Catalogue)
     """The entries of all backends, under the names of the aggregate endpoint."""
+    leaving: tuple[Status, ...] = ()
+    """Replicas of backends that are there no more: calls which run there may end."""
+    prefer_zone: bool = True
+    """Whether replicas in an ingress's own zone come first."""
     closing: bool = False
     """The gateway is about to end: streams that would stay open for ever are ended in good order."""

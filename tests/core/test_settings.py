@@ -17,11 +17,11 @@ from actors.core.settings import (
     ApiKeySettings,
     AuthSettings,
     BackendSettings,
-    BreakerSettings,
     IssuerSettings,
     ServerSettings,
     Settings,
 )
+from actors.core.traffic_settings import BreakerSettings
 
 ENDPOINT = StdioEndpoint(command="server")
 KEY = ApiKeySettings(name="ci", hash="sha256:" + "0" * 64)
