@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -10,11 +10,10 @@ import structlog
 from actors.bus.dialer import CallerLink
 from actors.core.backoff import Backoff
 from actors.core.balancing.candidate import Candidate
-from actors.core.balancing.p2c import PowerOfTwoChoices
-from actors.core.balancing.rendezvous import rendezvous
-from actors.core.breaker import State
-from actors.core.load import Load
+from actors.core.last_word import LastWord
 from actors.core.membership import ReplicaKey, ReplicaState, Status
+from actors.core.outcome import Outcome
+from actors.core.pool import Pool
 from actors.core.view import BackendView, View
 
 CONNECT_SECONDS: Final = 1.0
@@ -45,55 +44,97 @@ class Links:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         *,
         connect_seconds: float = CONNECT_SECONDS,
+        zone: str = "",
     ) -> None:
         """`node` is where we are: replicas there are reached over a unix socket, others over TCP.
 
-        `dice` gives numbers from 0 up to but not including 1.
+        `dice` gives numbers from 0 up to but not including 1. `zone` is where the node is; if that is empty, it is
+        learned from the replicas on the node.
         """
         self._node = node
         self._dial = dial
         self._dice = dice
         self._clock = clock
         self._sleep = sleep
-        self._connect_seconds = connect_seconds
-        self._balancer = PowerOfTwoChoices(dice)
+        self.connect_seconds = connect_seconds
+        self._backends: Mapping[str, BackendView] = {}
+        self._zone = zone
         self._lines: dict[ReplicaKey, _Line] = {}
+        self._pools: dict[str, Pool] = {}
+        """By backend."""
         self._opened = asyncio.Event()
-        """Set when a link opens, and replaced at once: all who wait look whether it is theirs."""
+        """Set when a link opens or a View comes, and replaced at once: all who wait look whether it is for them."""
 
     def update(self, view: View) -> None:
-        """Open links to what is new or has moved, close those to what is gone."""
+        """Open links to what is new or has moved, close those to what is gone, and choose by what is set now."""
+        self._backends = view.backends
         wanted = {replica.key: replica for backend in view.backends.values() for replica in backend.replicas}
+        wanted |= {replica.key: replica for replica in view.leaving}  # calls which run there may end
         for key in [key for key, line in self._lines.items() if not self._is_current(line, wanted.get(key))]:
             self._lines.pop(key).close()
         for key, replica in wanted.items():
             address = self._address(replica)
             if key not in self._lines and address is not None:
-                line = self._lines[key] = _Line(key.backend, address, replica.epoch)
+                line = self._lines[key] = _Line(key, address, replica.epoch)
                 line.life = asyncio.get_running_loop().create_task(self._keep_open(line))
+        leaving = {replica.key for replica in view.leaving}
+        for key, line in self._lines.items():
+            line.leaving, line.weight = key in leaving, wanted[key].weight
+        self._update_pools(view)
 
     def choose(
         self, backend: BackendView, tried: Sequence[ReplicaKey] = (), *, affinity: bytes | None = None
     ) -> tuple[ReplicaKey, CallerLink] | None:
         """An open link to a replica that takes calls; nothing if there is none.
 
-        It is chosen by load; or, for calls of equal `affinity`, at every ingress the same as long as the same links are
-        open. Replicas whose breaker is open are left out as long as there are others, until it would admit a probe:
-        without a call nothing would ever be heard of them again.
+        It is chosen as the backend's settings say; or, for calls of equal `affinity`, at every ingress the same as long
+        as the same replicas take calls there. Replicas whose breaker is open are left out as long as there are others,
+        until it would admit a probe: without a call nothing would ever be heard of them again.
         """
-        candidates = [(key, link) for key, link in self._open_links(backend) if key not in tried]
-        admitting = [each for each in candidates if not self._is_refusing(*each)]
-        subset = admitting or candidates
-        if len(subset) <= 1:
-            return subset[0] if subset else None
-        if affinity is not None:
-            return rendezvous(affinity, subset, lambda each: str(each[0]))
-        return self._balancer.choose([Candidate(each, each[1].in_flight) for each in subset])
+        standing = [found for found in self._open_links(backend) if not tried or found[0].key not in tried]
+        pool = self._pools.get(backend.name)
+        if len(standing) <= 1 or pool is None:
+            return (standing[0][0].key, standing[0][1]) if standing else None
+        now = self._clock()
+        candidates = []
+        refusing = []
+        for line, link in standing:
+            word, own = line.last_word, link.in_flight
+            word.hear(link.load, own, now)
+            candidates.append(Candidate((line.key, link), own + word.others(now), line.weight, line.name))
+            if word.is_refusing(now):
+                refusing.append(line.name)
+        return pool.choose(candidates, refusing, affinity, now)
 
-    async def wait_for_any(self, backend: BackendView) -> None:
-        """Wait, but not for long, until a link to a replica that is up is open."""
-        if backend.up:
-            await self._wait_until(lambda: any(self._open_links(backend)))
+    def note(self, key: ReplicaKey, outcome: Outcome, seconds: float) -> None:
+        """Account for what a call to a replica came to, `seconds` after it was opened.
+
+        Failures that speak against the replica have it left alone for a while; how long replies took is what some
+        balancers go by.
+        """
+        line, pool = self._lines.get(key), self._pools.get(key.backend)
+        if line is None or pool is None:
+            return
+        ejected = pool.note(line.name, outcome, seconds, self._clock())
+        if ejected is not None:
+            log.warning("replica_ejected", backend=key.backend, replica=key.index, seconds=ejected)
+
+    def takes_calls(self, backend: BackendView, tried: Sequence[ReplicaKey] = ()) -> bool:
+        """Whether `choose` would find a link."""
+        return any(line.key not in tried for line, _ in self._open_links(backend))
+
+    def latest(self, backend: BackendView) -> BackendView:
+        """The backend as the last View knows it; as it was, if that knows it no more."""
+        return self._backends.get(backend.name, backend)
+
+    async def wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait for something that a link which opens or a new View may bring about, so long at the most."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    await self._opened.wait()
+        except TimeoutError:
+            return
 
     def link_to(self, key: ReplicaKey, epoch: str) -> CallerLink | None:
         """The open link to this life of a replica; nothing if it has another one by now, or there is no link."""
@@ -106,7 +147,7 @@ class Links:
 
     async def again(self, key: ReplicaKey, epoch: str) -> CallerLink | None:
         """The link to this life of a replica, after it was lost or not opened yet; nothing if it does not come soon."""
-        await self._wait_until(lambda: self.link_to(key, epoch) is not None)
+        await self.wait_until(lambda: self.link_to(key, epoch) is not None, self.connect_seconds)
         return self.link_to(key, epoch)
 
     def cancel_origin(self, origin: bytes) -> None:
@@ -121,22 +162,14 @@ class Links:
             line.close()
         self._lines.clear()
 
-    def _is_refusing(self, key: ReplicaKey, link: CallerLink) -> bool:
-        load = link.load
-        if load.breaker is not State.OPEN:
-            return False
-        line = self._lines[key]
-        if line.heard is not load:  # the time left is relative, and counts from when it was heard
-            line.heard, line.refuses_until = load, self._clock() + load.retry_after
-        return self._clock() < line.refuses_until
-
-    async def _wait_until(self, condition: Callable[[], bool]) -> None:
-        try:
-            async with asyncio.timeout(self._connect_seconds):
-                while not condition():
-                    await self._opened.wait()
-        except TimeoutError:
-            return
+    def _update_pools(self, view: View) -> None:
+        if not self._zone:
+            replicas = (replica for backend in view.backends.values() for replica in backend.replicas)
+            self._zone = next((each.zone for each in replicas if each.node == self._node and each.zone), "")
+        self._pools = {name: self._pools.get(name) or Pool(self._dice) for name in view.backends}
+        for name, backend in view.backends.items():
+            self._pools[name].update(backend, self._zone if view.prefer_zone else "", self._clock())
+        self._tell_waiting()
 
     async def _keep_open(self, line: "_Line") -> None:
         attempt = 0
@@ -152,25 +185,29 @@ class Links:
         """Open the link, and return when it is lost or was not to be had."""
         line.lost.clear()
         try:
-            link = await self._dial(line.address, line.backend, line.mark_lost)
+            link = await self._dial(line.address, line.key.backend, line.mark_lost)
         except (OSError, ValueError) as error:
-            log.debug("link_refused", backend=line.backend, reason=str(error))
+            log.debug("link_refused", backend=line.key.backend, reason=str(error))
             return
         if not link.closed:  # it may have been lost while this task waited for its turn
             line.link = link
-            self._opened.set()
-            self._opened = asyncio.Event()
+            self._tell_waiting()
             await line.lost.wait()
+
+    def _tell_waiting(self) -> None:
+        self._opened.set()
+        self._opened = asyncio.Event()
 
     def _link(self, key: ReplicaKey) -> CallerLink | None:
         line = self._lines.get(key)
         return line.link if line is not None else None
 
-    def _open_links(self, backend: BackendView) -> Iterator[tuple[ReplicaKey, CallerLink]]:
+    def _open_links(self, backend: BackendView) -> Iterator[tuple["_Line", CallerLink]]:
         for replica in backend.replicas:
-            link = self._link(replica.key)
-            if link is not None and replica.state is ReplicaState.UP:
-                yield replica.key, link
+            if replica.state is ReplicaState.UP:
+                line = self._lines.get(replica.key)
+                if line is not None and line.link is not None and not line.leaving:
+                    yield line, line.link
 
     def _address(self, replica: Status) -> str | None:
         return replica.address if replica.node == self._node else replica.remote_address
@@ -182,16 +219,18 @@ class Links:
 class _Line:
     """One link, and the task that keeps it open."""
 
-    def __init__(self, backend: str, address: str, epoch: str) -> None:
-        self.backend = backend
+    def __init__(self, key: ReplicaKey, address: str, epoch: str) -> None:
+        self.key = key
+        self.name = str(key)
         self.address = address
         self.epoch = epoch
+        self.weight = 1.0
+        self.leaving = False
+        """It may be up in an older View, but takes no new calls."""
         self.link: CallerLink | None = None
         self.lost = asyncio.Event()
         self.life: asyncio.Task[None] | None = None
-        self.heard: Load | None = None
-        """The last word of an open breaker."""
-        self.refuses_until = 0.0
+        self.last_word = LastWord()
 
     def mark_lost(self, _reason: str) -> None:
         self.link = None

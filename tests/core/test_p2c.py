@@ -52,3 +52,17 @@ def test_a_backend_that_is_busy_gets_less_the_busier_it_is():
     chosen = Counter(balancer.choose(subset_of([0.0, 1.0, 2.0])) for _ in range(3000))
 
     assert chosen[0] > chosen[1] > chosen[2] == 0
+
+
+@given(
+    ones=st.tuples(st.integers(0, 100), st.integers(1, 1000)),
+    others=st.tuples(st.integers(0, 100), st.integers(1, 1000)),
+)
+def test_of_two_the_one_that_is_less_loaded_for_its_weight_is_always_chosen(ones, others):
+    subset = [Candidate(index, load, weight, str(index)) for index, (load, weight) in enumerate((ones, others))]
+    shares = [load / weight for load, weight in (ones, others)]
+
+    for seed in range(4):
+        chosen = PowerOfTwoChoices(Random(seed).random).choose(subset)
+
+        assert shares[chosen] == min(shares)

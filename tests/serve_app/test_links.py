@@ -1,16 +1,21 @@
 """The links of an ingress: opened, opened again, closed, and chosen among."""
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.bus.dialer import CallerLink, dial
 from actors.core.breaker import State
+from actors.core.last_word import FRESH_SECONDS
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState
+from actors.core.outcome import Failure, FailureKind
+from actors.core.traffic_settings import BalancerSettings, Balancing
 from actors.core.view import BackendView, View
 from serve_app.links import STEADY_SECONDS, Links
 from tests.support.bus import SECRET, until
@@ -204,7 +209,7 @@ async def test_waiting_for_a_link_ends_when_one_opens_and_not_before() -> None:
         links.update(view_of(built.replicas, Plan()))
         assert links.choose(backend_of(built)) is None
 
-        await asyncio.gather(*(links.wait_for_any(backend_of(built)) for _ in range(50)))
+        await asyncio.gather(*(links.wait_until(lambda: links.takes_calls(backend_of(built)), 60.0) for _ in range(50)))
 
         assert links.choose(backend_of(built)) is not None
         links.close()
@@ -217,21 +222,11 @@ async def test_waiting_for_a_link_has_an_end() -> None:
         links = Links("here", dialler, longest, connect_seconds=0.02)
         links.update(view_of(built.replicas, Plan()))
 
-        await links.wait_for_any(backend_of(built))
+        await links.wait_until(lambda: links.takes_calls(backend_of(built)), 0.02)
         again = await links.again(ReplicaKey("git", 0), "1")
         unknown = await links.again(ReplicaKey("none", 0), "1")
 
         assert (again, unknown) == (None, None)
-        links.close()
-
-
-async def test_nobody_waits_for_a_backend_that_is_said_to_be_down() -> None:
-    async with house(Replica(up=False)) as built:
-        links = Links("here", Dialler(), longest, connect_seconds=3600)
-        links.update(view_of(built.replicas, Plan()))
-
-        async with asyncio.timeout(5):
-            await links.wait_for_any(backend_of(built))
         links.close()
 
 
@@ -254,6 +249,116 @@ async def test_a_replica_whose_breaker_was_open_gets_a_probe_when_its_time_has_c
         assert before == again == {ReplicaKey("git", 1)}
         assert after == {broken}
         links.close()
+
+
+async def test_a_replica_that_fails_its_calls_is_left_alone_for_a_while() -> None:
+    async with house(Replica(index=0), Replica(index=1)) as built:
+        dialler, clock = Dialler(), HandClock()
+        links = Links("here", dialler, random.Random(1).random, clock)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 2)
+
+        for _ in range(5):
+            links.note(ReplicaKey("git", 0), Failure(FailureKind.TIMEOUT, "git"), 1.0)
+        left_alone = chosen_of(links, backend_of(built))
+        clock.advance(30.0)
+
+        assert left_alone == {ReplicaKey("git", 1)}
+        assert chosen_of(links, backend_of(built)) == {ReplicaKey("git", 0), ReplicaKey("git", 1)}
+        links.close()
+
+
+async def test_what_a_call_to_a_replica_that_is_gone_came_to_is_passed_over() -> None:
+    async with house(Replica()) as built:
+        links = Links("here", Dialler(), longest)
+        links.update(view_of(built.replicas, Plan()))
+        links.update(View())
+
+        links.note(ReplicaKey("git", 0), Failure(FailureKind.TIMEOUT, "git"), 1.0)
+
+        assert links.choose(backend_of(built)) is None
+        links.close()
+
+
+async def test_calls_of_other_ingresses_count_as_load_while_the_news_is_fresh() -> None:
+    async with house(Replica(index=0), Replica(index=1)) as built:
+        dialler, clock = Dialler(), HandClock()
+        links = Links("here", dialler, random.Random(1).random, clock)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 2)
+        _, link = links.choose(backend_of(built), [ReplicaKey("git", 1)]) or (None, None)
+        assert link is not None
+
+        link.load = Load(in_flight=5)
+        fresh = chosen_of(links, backend_of(built))
+        clock.advance(FRESH_SECONDS)
+
+        assert fresh == {ReplicaKey("git", 1)}
+        assert chosen_of(links, backend_of(built)) == {ReplicaKey("git", 0), ReplicaKey("git", 1)}
+        links.close()
+
+
+@pytest.mark.parametrize(("zone", "expected"), [("", 0), ("south", 1)])
+async def test_the_own_zone_is_that_of_the_node_unless_it_is_said(zone: str, expected: int) -> None:
+    async with house(Replica(index=0), Replica(index=1)) as built:
+        near, far = (replica.status() for replica in built.replicas)
+        backend = BackendView(
+            "git",
+            1.0,
+            replicas=(
+                msgspec.structs.replace(near, zone="north"),
+                msgspec.structs.replace(far, zone="south", node="there", remote_address=far.address),
+            ),
+        )
+        dialler = Dialler()
+        links = Links("here", dialler, random.Random(1).random, zone=zone)
+        links.update(View(backends={"git": backend}))
+        await until(lambda: len(dialler.open) == 2)
+
+        preferring = chosen_of(links, backend)
+        links.update(View(backends={"git": backend}, prefer_zone=False))
+
+        assert preferring == {ReplicaKey("git", expected)}
+        assert chosen_of(links, backend) == {ReplicaKey("git", 0), ReplicaKey("git", 1)}
+        links.close()
+
+
+@pytest.mark.parametrize("kind", [Balancing.ROUND_ROBIN, Balancing.WEIGHTED_RANDOM, Balancing.HASH])
+async def test_replicas_get_calls_by_their_weight(kind: Balancing) -> None:
+    async with house(Replica(index=0), Replica(index=1)) as built:
+        one, other = (replica.status() for replica in built.replicas)
+        replicas = (one, msgspec.structs.replace(other, weight=3.0))
+        backend = BackendView("git", 1.0, replicas=replicas, balancer=BalancerSettings(kind=kind))
+        dialler = Dialler()
+        links = Links("here", dialler, random.Random(1).random)
+        links.update(View(backends={"git": backend}))
+        await until(lambda: len(dialler.open) == 2)
+
+        keys = (b"key %d" % number if kind is Balancing.HASH else None for number in range(400))
+        chosen = [links.choose(backend, affinity=key) for key in keys]
+
+        assert 250 < sum(each is not None and each[0].index == 1 for each in chosen) < 350
+        links.close()
+
+
+async def test_a_replica_that_leaves_gets_no_new_calls_and_keeps_its_link() -> None:
+    async with house(Replica()) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, longest)
+        before = view_of(built.replicas, Plan())
+        links.update(before)
+        await until(lambda: len(dialler.open) == 1)
+
+        links.update(View(leaving=before.backends["git"].replicas))
+
+        assert links.choose(before.backends["git"]) is None
+        assert not links.takes_calls(before.backends["git"])
+        assert links.link_to(ReplicaKey("git", 0), "1") is dialler.open[0]
+        links.close()
+
+
+def chosen_of(links: Links, backend: BackendView) -> set[ReplicaKey]:
+    return {chosen[0] for _ in range(40) if (chosen := links.choose(backend)) is not None}
 
 
 CASES = st.lists(
@@ -291,6 +396,7 @@ def test_a_choice_is_up_untried_linked_and_admits_calls_if_any_does(
 
                 allowed = [index for index, (up, _, used) in enumerate(states) if up and not used]
                 admitting = [index for index in allowed if states[index][1] is not State.OPEN]
+                assert links.takes_calls(backend_of(built), tried) is bool(allowed)
                 if chosen is None:
                     assert not allowed
                 else:
