@@ -106,9 +106,9 @@ class Metrics:
     def _backends(self) -> Iterator[Metric]:
         replicas = [({"backend": facts.backend, "replica": str(facts.replica)}, facts) for facts in self._facts]
         up = [(labels, float(facts.up)) for labels, facts in replicas]
-        yield _metric("backend_up", "gauge", "Whether a replica of a backend can take calls.", up)
+        yield _metric("backend_up", "gauge", "Whether a replica can take calls: its server runs and is well.", up)
         restarts = [(labels, facts.restarts) for labels, facts in replicas]
-        yield _metric("backend_restarts", "counter", "Times a replica was started again.", restarts)
+        yield _metric("backend_restarts", "counter", "Starts of a server after the first, in vain or not.", restarts)
         in_flight = [(labels, facts.in_flight) for labels, facts in replicas]
         yield _metric("backend_in_flight", "gauge", "Calls a replica is working on.", in_flight)
         tools: dict[str, int] = {}

@@ -16,6 +16,7 @@ from actors.core.membership import ReplicaState
 from actors.core.outcome import Failure, FailureKind
 from actors.core.revisions import Era
 from actors.core.settings import BackendSettings
+from actors.health_checks import HealthChecks
 from actors.running_call import RunningCall
 from actors.upstream.asking import UpstreamError
 from actors.upstream.upstream import Upstream
@@ -57,6 +58,7 @@ class Supervisor:
         self._sleep = sleep
         self._backoff = Backoff(first=0.5, factor=2.0, cap=30.0)
         self._crashes = CrashLoop(CRASH_LOOP_EXITS, CRASH_LOOP_WINDOW)
+        self._checks = HealthChecks(settings, clock=clock, dice=dice, sleep=sleep)
         stateful = isinstance(settings.endpoint, StdioEndpoint)
         self._declared = declared_for_all(settings.isolation, stateful=stateful)
         self._life: asyncio.Task[None] | None = None
@@ -83,7 +85,7 @@ class Supervisor:
 
     def absence(self) -> Failure | None:
         """Why a call cannot be sent, and when it can if that is known; nothing if the server is up."""
-        if self.upstream is not None:
+        if self.upstream is not None and self.state is ReplicaState.UP:
             return None
         left = self._next_start - self._clock()
         return Failure(FailureKind.UNAVAILABLE, self._settings.name, self.detail, left if left > 0 else None)
@@ -110,15 +112,21 @@ class Supervisor:
         while True:
             async with Conversation(self._settings, self._connect, self._notified) as conversation:
                 reason = await self._serve_once(conversation)
-                waits = 0 if self.state is ReplicaState.UP else waits
+                waits = 0 if self._era is not None else waits  # it was up; maybe not well at the end
                 pause = self._backoff.delay(waits, self._dice())
                 waits += 1
                 if self._crashes.record(self._clock()):
                     pause = max(pause, CRASH_LOOP_PAUSE)
-                    reason = f"{reason}; it keeps failing, the next start is in {pause:.0f} s"
+                    reason = f"{reason}; it keeps failing"
                 self._next_start = self._clock() + pause
-                self._move(ReplicaState.DOWN, reason)
-            log.warning("backend_down", backend=self._settings.name, reason=reason, next_start_seconds=round(pause, 1))
+                self._move(ReplicaState.DOWN, f"{reason}; attempt {waits + 1} follows in {pause:.2g} s")
+            log.warning(
+                "backend_down",
+                backend=self._settings.name,
+                reason=reason,
+                next_attempt=waits + 1,
+                next_start_seconds=round(pause, 1),
+            )
             await self._sleep(pause)
             self.restarts += 1
 
@@ -157,9 +165,17 @@ class Supervisor:
     async def _follow(self, upstream: Upstream, conversation: Conversation) -> str:
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._read_again(upstream))
+            checking = tasks.create_task(self._checks.follow(upstream, self._judged))
             reason = await conversation.lost()
             reading.cancel()
+            checking.cancel()
         return reason
+
+    def _judged(self, healthy: bool) -> None:
+        """The conversation is kept, and with it what runs in it; a server that is not well only gets no new calls."""
+        checks = self._settings.health.unhealthy_after
+        detail = "" if healthy else f"it did not answer {checks} health check{'s' if checks > 1 else ''}"
+        self._move(ReplicaState.UP if healthy else ReplicaState.DOWN, detail)
 
     async def _read_again(self, upstream: Upstream) -> None:
         """Read the lists again whenever they have changed."""

@@ -46,6 +46,9 @@ class _Cancelled(msgspec.Struct, rename="camel"):
     request_id: msgspec.Raw
 
 
+_OTHER_CHECK: Final = {"ping": "tools/list", "tools/list": "ping"}
+"""Every server must answer a ping, but some know only what they offer, and keep silent about the rest."""
+
 _initialize_decoder: Final = msgspec.json.Decoder(_InitializeResult)
 _cancelled_decoder: Final = msgspec.json.Decoder(_Cancelled)
 
@@ -69,6 +72,7 @@ class HandshakeUpstream:
         self._level: str | None = None
         """The most verbose that a call has asked for; the server's own choice until then."""
         self._calls = OpenCalls(asking, self._send)
+        self._check = "ping"
         self._questions = Questions(asking.transport, backend)
         self._subscriptions = ResourceSubscriptions(asking, backend, notified)
         self.facts = Facts(Era.HANDSHAKE, LATEST_HANDSHAKE)
@@ -105,6 +109,20 @@ class HandshakeUpstream:
         self._transport.forgotten = self._lost_session
         self._transport.established(result.protocol_version)
         self._transport.send(jsonrpc.notification("notifications/initialized"), NO_HEADERS)
+
+    @property
+    def replies(self) -> int:
+        """See `Upstream.replies`."""
+        return self._calls.replies
+
+    async def check(self, limit: float) -> None:
+        """See `Upstream.check`. A server that leaves one question unanswered is asked the other next time."""
+        try:
+            await self._asking.ask(self._check, b"{}", limit=limit)
+        except UpstreamError as error:
+            if error.kind is FailureKind.TIMEOUT and self.facts.offers("tools"):
+                self._check = _OTHER_CHECK[self._check]
+            raise
 
     async def list_everything(self, known: Listing) -> Listing:
         """See `Upstream.list_everything`."""

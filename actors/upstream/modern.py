@@ -98,6 +98,15 @@ class ModernUpstream:
                 raise
         return await self._ask("server/discover", {}, limit)
 
+    @property
+    def replies(self) -> int:
+        """See `Upstream.replies`."""
+        return self._calls.replies
+
+    async def check(self, limit: float) -> None:
+        """See `Upstream.check`."""
+        await self._ask("server/discover", {}, limit)
+
     async def list_everything(self, known: Listing) -> Listing:
         """See `Upstream.list_everything`. Tools whose `x-mcp-header` is invalid are left out, as a client must."""
 

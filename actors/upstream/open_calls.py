@@ -13,7 +13,7 @@ from actors.core.attribution import have_one_owner
 from actors.core.call import Call
 from actors.core.jsonrpc import Message
 from actors.core.log_levels import wants_log
-from actors.core.outcome import Outcome
+from actors.core.outcome import Outcome, Reply
 from actors.upstream.asking import Asking
 from actors.upstream.upstream import Listener
 
@@ -77,6 +77,7 @@ class OpenCall:
     def finish(self, outcome: Outcome) -> None:
         """Tell what became of it."""
         if self._calls.forget(self.number) is not None:
+            self._calls.replies += isinstance(outcome, Reply)
             self.listener.finished(outcome)
 
     def _mended(self, refusal: Outcome, repair: Repair) -> None:
@@ -96,6 +97,8 @@ class OpenCalls:
         self.next_id = asking.next_id
         self.send = send
         self._open: dict[int, OpenCall] = {}
+        self.replies = 0
+        """Calls that the server has answered."""
 
     def __contains__(self, call: OpenCall) -> bool:
         return call.number in self._open

@@ -60,6 +60,17 @@ class Upstream(Protocol):
 
     facts: Facts
 
+    @property
+    def replies(self) -> int:
+        """How many calls the server has answered, with a result or an error: a sign of life that nobody asked for."""
+
+    async def check(self, limit: float) -> None:
+        """Ask the server for a sign of life, and for little work; `limit` in seconds.
+
+        Raises:
+            UpstreamError: it refused, which is one, or gave none.
+        """
+
     def start(self, call: Call, listener: Listener) -> int:
         """Send a call; the number names it for `cancel`. Never raises and never waits."""
 

@@ -13,6 +13,7 @@ from actors.core.membership import ReplicaState
 from actors.core.outcome import Failure, FailureKind
 from actors.core.revisions import Era
 from actors.core.settings import BackendSettings
+from actors.core.traffic_settings import HealthSettings
 from actors.supervisor import CRASH_LOOP_EXITS, CRASH_LOOP_PAUSE, QUIET_SECONDS, Supervisor
 from actors.transports.memory import MemoryTransport
 from tests.support.bus import until
@@ -46,7 +47,12 @@ class World:
         self.details: list[str] = []
         """State and detail at every change."""
         self._servers = list(servers)
-        settings = BackendSettings(name="git", endpoint=StdioEndpoint(command="git-mcp"), start_timeout=start_timeout)
+        settings = BackendSettings(
+            name="git",
+            endpoint=StdioEndpoint(command="git-mcp"),
+            start_timeout=start_timeout,
+            health=HealthSettings(enabled=False),
+        )
         self.supervisor = Supervisor(
             settings,
             self._connect,
@@ -128,9 +134,9 @@ async def test_a_server_that_cannot_be_started_is_down_with_the_reason_and_the_t
         await until(lambda: bool(world.sleep.asleep))
 
         assert world.supervisor.state is DOWN
-        assert world.supervisor.detail == "no such command"
+        assert world.supervisor.detail == "no such command; attempt 2 follows in 0.25 s"
         assert world.supervisor.upstream is None
-        assert world.supervisor.absence() == Failure(FailureKind.UNAVAILABLE, "git", "no such command", 0.25)
+        assert world.supervisor.absence() == Failure(FailureKind.UNAVAILABLE, "git", world.supervisor.detail, 0.25)
         assert world.sleep.asleep == [0.25]
 
 
@@ -142,7 +148,7 @@ async def test_a_crashed_server_is_down_at_once_and_up_again_after_a_pause():
         await world.start_again()
         await until(lambda: world.supervisor.state is UP)
 
-        assert while_away == ("exit code 3", None, ["a"], 0)
+        assert while_away == ("exit code 3; attempt 2 follows in 0.25 s", None, ["a"], 0)
         assert world.supervisor.restarts == 1
         assert world.states == [UP, DOWN, UP]
         assert world.transports[0].closes == 1
@@ -158,6 +164,10 @@ async def test_the_pauses_double_until_the_server_is_up_and_then_begin_again():
         await world.lose()
 
         assert world.sleep.taken == [0.25, 0.5, 1.0, 0.25]
+        attempts = [(2, 0.25), (3, 0.5), (4, 1)]
+        refusals = [f"refused; attempt {attempt} follows in {pause} s" for attempt, pause in attempts]
+        assert world.details == [*refusals, "", "it crashed; attempt 2 follows in 0.25 s"]
+        assert world.supervisor.restarts == 3
 
 
 async def test_no_pause_is_longer_than_the_cap():
@@ -178,7 +188,7 @@ async def test_a_server_that_keeps_crashing_is_left_alone_for_a_while_and_says_s
         await world.lose()
 
         assert world.sleep.taken == [0.25] * (CRASH_LOOP_EXITS - 1) + [CRASH_LOOP_PAUSE]
-        assert world.supervisor.detail == "it crashed; it keeps failing, the next start is in 60 s"
+        assert world.supervisor.detail == "it crashed; it keeps failing; attempt 2 follows in 60 s"
         assert world.supervisor.absence().retry_after == CRASH_LOOP_PAUSE
 
 
@@ -200,7 +210,7 @@ async def test_a_server_that_is_not_ready_in_time_is_ended():
         await until(lambda: bool(world.sleep.asleep))
 
         assert world.supervisor.state is DOWN
-        assert world.supervisor.detail == "not ready within 0.02 s"
+        assert world.supervisor.detail == "not ready within 0.02 s; attempt 2 follows in 0.25 s"
         assert world.transports[0].closes == 1
 
 
@@ -221,7 +231,7 @@ async def test_a_server_that_goes_while_its_lists_are_read_is_down_with_its_last
     await world.supervisor.stop()
 
     assert world.states == [DOWN, DOWN]
-    assert world.details == ["exit code 3: no licence found", "stopped"]
+    assert world.details == ["exit code 3: no licence found; attempt 2 follows in 0.25 s", "stopped"]
 
 
 async def test_a_server_that_dies_of_the_modern_question_is_up_and_its_first_life_is_closed():
@@ -262,7 +272,7 @@ async def test_the_era_is_forgotten_when_the_server_does_not_come_up_in_it():
         server.answers["initialize"] = refuse(-1, "upgraded")
         await world.lose()
         await world.start_again()
-        await until(lambda: world.supervisor.detail == "upgraded (-1)" and bool(world.sleep.asleep))
+        await until(lambda: world.supervisor.detail.startswith("upgraded (-1);") and bool(world.sleep.asleep))
         server.answers.update(modern_server().answers)
 
         await world.start_again()
@@ -291,7 +301,7 @@ async def test_a_bug_in_one_conversation_does_not_end_the_supervision():
         await world.start_again()
         await until(lambda: world.supervisor.state is UP)
 
-        assert detail == "the gateway failed while it spoke with it; see its log"
+        assert detail.startswith("the gateway failed while it spoke with it; see its log")
 
 
 # --- lists that change ---
