@@ -1,7 +1,7 @@
 """One replica of one backend: admits calls through a breaker and sends them to its server.
 
 A plain class: `actors.runtime` makes it an actor, tests use it as it is. Calls arrive on the bus; the methods Ray
-sees (`begin`, `status`, `stop`) are the control plane.
+sees (`begin`, `status`, `trip`, `reset`, `stop`) are the control plane.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.listener import Listener
 from actors.conversation import Connect
 from actors.conversations import Conversations
-from actors.core.breaker import Breaker
+from actors.core.breaker import Breaker, State
 from actors.core.call import Call
 from actors.core.conversation_key import ConversationKey
 from actors.core.expiring import Expiring
@@ -25,13 +25,12 @@ from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.outcome import Failure, FailureKind
 from actors.core.resource_updates import LISTEN
 from actors.core.settings import BackendSettings
-from actors.refs import ActorGone, RouterRef
+from actors.heartbeat import BEAT_SECONDS, Heartbeat
+from actors.refs import RouterRef
 from actors.running_calls import RunningCalls
 from actors.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from actors.supervisor import Supervisor
-
-BEAT_SECONDS: Final = 5.0
-"""Between two signs of life to the Router."""
+from actors.waiting_calls import WaitingCalls
 
 TICKET_SECONDS: Final = 3600.0
 """How long a taken ticket is remembered; the states that tickets come from are worth nothing long before."""
@@ -59,35 +58,43 @@ class Backend:
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float],
         beat_seconds: float = BEAT_SECONDS,
+        weight: float = 1.0,
+        zone: str = "",
     ) -> None:
-        """`addresses` are where to accept links on this node, and from other nodes if there can be any."""
+        """`addresses` are where to accept links on this node, and from other nodes if there can be any.
+
+        `weight` and `zone` are as in `Status`.
+        """
         self._settings = settings
         self._key = key
         self._epoch = epoch
         self._node = node
+        self._weight = weight
+        self._zone = zone
         self._addresses = addresses
-        self._router = router
         self._clock = clock
-        self._beat_seconds = beat_seconds
-        self._breaker = Breaker(settings.breaker)
+        self._breaker = Breaker(settings.breaker, dice)
         self._tickets: Expiring[bytes, bool] = Expiring(MAX_TICKETS)
         self._stopping = False
-        self._sequence = 0
-        self._told = asyncio.Event()
         self._beginning = asyncio.Lock()
-        self._beats: asyncio.Task[None] | None = None
+        self._heart = Heartbeat(router, key, epoch, self.status, self.load, seconds=beat_seconds)
         self._listener = Listener(
             secret,
             self,
             backend=settings.name,
             # the limits are the Backend's own, with its own words: the bus must not refuse first
             exchange_settings=ExchangeSettings(
-                max_running=settings.concurrency_limit + settings.max_parked + MAX_SUBSCRIPTIONS + 1
+                max_running=settings.concurrency_limit
+                + settings.queue_limit
+                + settings.max_parked
+                + MAX_SUBSCRIPTIONS
+                + 1
             ),
         )
         self._supervisor = Supervisor(settings, connect, self._changed, clock=clock, dice=dice)
         self._conversations = Conversations(settings, connect, self._supervisor, dice=dice)
-        self._calls = RunningCalls(settings, self._conversations, self._breaker, clock)
+        self._waiting = WaitingCalls(settings, self._has_room, self._send, clock)
+        self._calls = RunningCalls(settings, self._conversations, self._breaker, clock, self._waiting.freed)
         self._subscriptions = Subscriptions(settings.name, self._conversations, clock=clock)
 
     def __repr__(self) -> str:
@@ -100,14 +107,14 @@ class Backend:
         Safe to repeat: a second call waits for the same.
         """
         async with self._beginning:
-            if self._beats is None:
+            if not self._heart.begun:
                 near, far = self._addresses
                 self._addresses = (
                     await self._listener.start(near),
                     await self._listener.start(far) if far is not None else None,
                 )
                 self._supervisor.begin()
-                self._beats = asyncio.get_running_loop().create_task(self._beat())
+                self._heart.begin()
                 self._changed()
         await self._supervisor.settled.wait()
         return self.status()
@@ -115,27 +122,51 @@ class Backend:
     def status(self) -> Status:
         """What the Router is told."""
         supervisor = self._supervisor
+        state, detail = supervisor.state, supervisor.detail
+        if self._stopping:
+            state, detail = ReplicaState.DRAINING if self._calls else ReplicaState.DOWN, "stopping"
         return Status(
             key=self._key,
             epoch=self._epoch,
-            sequence=self._sequence,
+            sequence=self._heart.sequence,
             node=self._node,
             address=self._addresses[0],
             remote_address=self._addresses[1],
-            state=ReplicaState.DOWN if self._stopping else supervisor.state,
-            detail="stopping" if self._stopping else supervisor.detail,
+            state=state,
+            detail=detail,
             restarts=supervisor.restarts,
             facts=supervisor.facts,
             listing=supervisor.listing,
+            weight=self._weight,
+            zone=self._zone,
         )
 
     def load(self) -> Load:
         """What rides on every outcome. Who waits for a client's answer is no load."""
-        return Load(self._calls.in_flight, self._breaker.state, self._breaker.retry_after(self._clock()) or 0.0)
+        waiting = len(self._waiting)
+        retry_after = self._breaker.retry_after(self._clock()) or 0.0
+        return Load(self._calls.in_flight + waiting, self._breaker.state, retry_after, waiting)
+
+    async def trip(self) -> None:
+        """Open the breaker by hand; who waits is refused. Calls under way go on."""
+        self._breaker.trip(self._clock())
+        self._waiting.refuse(self._breaker_open(self._clock()))
+        log.info("breaker_tripped_by_hand", backend=str(self._key))
+        self._changed()
+
+    async def reset(self) -> None:
+        """Close the breaker by hand."""
+        self._breaker.reset(self._clock())
+        log.info("breaker_reset_by_hand", backend=str(self._key))
+        self._changed()
 
     async def stop(self, drain_seconds: float) -> None:
-        """Take no new calls, let the running ones finish for a while, then end the server."""
+        """Take no new calls, let the running ones finish for a while, then end the server.
+
+        Who waits is refused, and may go elsewhere. Safe to repeat: the shorter time counts.
+        """
         self._stopping = True
+        self._waiting.refuse(self._unavailable())
         self._changed()
         self._subscriptions.close()
         with suppress(TimeoutError):
@@ -143,72 +174,78 @@ class Backend:
                 await self._calls.drained()
         await asyncio.gather(self._supervisor.stop(), self._conversations.close())
         await self._listener.close()
-        if self._beats is not None:
-            self._beats.cancel()
+        self._heart.end()
         log.info("backend_stopped", backend=str(self._key))
 
     def opened(self, exchange: Exchange) -> None:
-        """Admit a call, or refuse it at once; see `_refusal`. A subscription is no call, and has rungs of its own."""
-        call, now = exchange.call, self._clock()
+        """Send a call, let it wait for room, or refuse it at once; see `_refusal`.
+
+        A subscription is no call, and has rungs of its own.
+        """
+        call = exchange.call
         if call.method == LISTEN and not self._stopping:
             self._subscriptions.opened(exchange)
             return
-        key = self._conversations.key_of(call)
-        refusal = self._refusal(call, key, now)
-        permit = self._breaker.admit(now) if refusal is None else None
-        if permit is None:
-            retry_after = self._breaker.retry_after(now)
-            exchange.finish(refusal or Failure(FailureKind.BREAKER_OPEN, self._settings.name, retry_after=retry_after))
+        self._heart.called()
+        if not self._waiting and self._has_room():
+            self._send(exchange, 0.0)
             return
-        if call.ticket:
-            self._tickets.put(call.ticket, True, until=now + TICKET_SECONDS)
-        self._calls.carry(exchange, permit, key)
+        refusal = self._refusal(call, self._conversations.key_of(call), now := self._clock())
+        if refusal is None and self._breaker.state is State.OPEN and self._breaker.retry_after(now):
+            refusal = self._breaker_open(now)  # it would wait for nothing
+        if refusal is None:
+            self._waiting.enter(exchange)
+        else:
+            exchange.finish(refusal)
 
     def cancelled_origin(self, origin: bytes) -> None:
         """Stop all that is done for one downstream request, or in one downstream session, which is over then."""
         if not origin:
             return
+        self._waiting.cancelled_origin(origin)
         self._calls.cancelled_origin(origin)
         self._subscriptions.cancelled_origin(origin)
         self._conversations.end_session(origin)
+
+    def _has_room(self) -> bool:
+        return self._calls.in_flight < self._settings.concurrency_limit
+
+    def _send(self, exchange: Exchange, waited: float) -> None:
+        """Send a call for which there is room, or refuse it: much may have happened in the seconds that it waited."""
+        call, now = exchange.call, self._clock()
+        key = self._conversations.key_of(call)
+        refusal = self._refusal(call, key, now)
+        permit = self._breaker.admit(now) if refusal is None else None
+        if permit is None:
+            exchange.finish(refusal or self._breaker_open(now))
+            return
+        if call.ticket:
+            self._tickets.put(call.ticket, True, until=now + TICKET_SECONDS)
+        self._calls.carry(exchange, permit, key, waited)
 
     def _refusal(self, call: Call, key: ConversationKey | None, now: float) -> Failure | None:
         """Why a call is refused before the breaker is asked. Rungs, in order; the first which decides wins.
 
         1. A backend that stops takes none.
         2. Its conversation with the server is up, or can be opened.
-        3. No more than the concurrency limit.
-        4. A ticket is taken once.
-        5. There is room for its conversation.
+        3. A ticket is taken once.
+        4. There is room for its conversation.
         """
-        name = self._settings.name
         if self._stopping:
-            return Failure(FailureKind.UNAVAILABLE, name, "it is stopping")
+            return self._unavailable()
         if (absence := self._conversations.absence(key)) is not None:
             return absence
-        if self._calls.in_flight >= self._settings.concurrency_limit:
-            return Failure(FailureKind.BUSY, name, retry_after=1.0)
         if call.ticket and self._tickets.get(call.ticket, now):
-            return Failure(FailureKind.REPLAYED, name)
+            return Failure(FailureKind.REPLAYED, self._settings.name)
         return self._conversations.crowding(key)
+
+    def _breaker_open(self, now: float) -> Failure:
+        retry_after = self._breaker.retry_after(now)
+        return Failure(FailureKind.BREAKER_OPEN, self._settings.name, retry_after=retry_after)
+
+    def _unavailable(self) -> Failure:
+        return Failure(FailureKind.UNAVAILABLE, self._settings.name, "it is stopping")
 
     def _changed(self) -> None:
         self._subscriptions.learned(self._supervisor.facts)
-        self._sequence += 1
-        self._told.set()
-
-    async def _beat(self) -> None:
-        """Tell the Router of every change at once, and every few seconds that we live."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._beat_seconds):
-                    await self._told.wait()
-            changed = self._told.is_set()
-            self._told.clear()
-            try:
-                if changed or not await self._router.beat(self._key, self._epoch, self._sequence, self.load()):
-                    await self._router.report(self.status())
-            except ActorGone:
-                # the Router restarts by itself, and asks for what it does not know at the next beat
-                if changed:
-                    asyncio.get_running_loop().call_later(self._beat_seconds / 5, self._told.set)
+        self._heart.changed()

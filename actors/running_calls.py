@@ -9,32 +9,50 @@ from actors.conversations import Claim, Conversations
 from actors.core.breaker import Breaker, Permit
 from actors.core.conversation_key import ConversationKey
 from actors.core.settings import BackendSettings
+from actors.core.time_limit import time_limit
 from actors.running_call import RunningCall
 
 
 class RunningCalls:
-    """Sends each call into its conversation and keeps it until it is over. `clock` is monotonic and in seconds."""
+    """Sends each call into its conversation and keeps it until it is over.
+
+    `clock` is monotonic and in seconds; `freed` is called whenever there may be less in flight than before.
+    """
 
     def __init__(
-        self, settings: BackendSettings, conversations: Conversations, breaker: Breaker, clock: Callable[[], float]
+        self,
+        settings: BackendSettings,
+        conversations: Conversations,
+        breaker: Breaker,
+        clock: Callable[[], float],
+        freed: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._conversations = conversations
         self._breaker = breaker
         self._clock = clock
+        self._freed = freed
         self._calls: dict[bytes, _Carried] = {}
         self._any_parked = False
         self._none: Final = asyncio.Event()
         self._none.set()
+
+    def __len__(self) -> int:
+        """All of them, those that wait for a client, too."""
+        return len(self._calls)
 
     @property
     def in_flight(self) -> int:
         """How many the server is at work on: who waits for a client is no load."""
         return len(self._calls) - self._parked()
 
-    def carry(self, exchange: Exchange, permit: Permit, key: ConversationKey | None) -> None:
-        """Send a call that was admitted into the conversation of a key, for which there is room."""
+    def carry(self, exchange: Exchange, permit: Permit, key: ConversationKey | None, waited: float = 0.0) -> None:
+        """Send a call that was admitted into the conversation of a key, for which there is room.
+
+        `waited` is how many seconds of its time are gone.
+        """
         settings, call = self._settings, exchange.call
+        limit = time_limit(settings, call.method, call.name)
         running = RunningCall(
             exchange,
             settings.name,
@@ -44,11 +62,13 @@ class RunningCalls:
             self._clock,
             park_seconds=settings.park_seconds,
             may_park=self._may_park,
+            anew=limit if settings.reset_on_progress else None,
+            most=settings.max_timeout,
         )
         claim = self._conversations.claim(key)
         self._calls[exchange.id] = _Carried(running, call.session, claim)
         self._none.clear()
-        claim.host.carry(running, min(call.time_left, settings.timeout))
+        claim.host.carry(running, min(call.time_left - waited, limit))
 
     def cancelled_origin(self, origin: bytes) -> None:
         """Stop those made for one downstream request, or in one downstream session."""
@@ -66,6 +86,7 @@ class RunningCalls:
         claim.release()
         if not self._calls:
             self._none.set()
+        self._freed()
 
     def _parked(self) -> int:
         if not self._any_parked:
@@ -78,6 +99,7 @@ class RunningCalls:
         if self._parked() >= self._settings.max_parked:
             return False
         self._any_parked = True
+        self._freed()
         return True
 
 

@@ -16,7 +16,7 @@ from actors.core.load import Load
 from actors.core.membership import ReplicaState
 from actors.core.outcome import Failure, FailureKind, Reply
 from actors.core.revisions import Era
-from actors.core.settings import BreakerSettings
+from actors.core.traffic_settings import BreakerSettings
 from tests.support.backends import KEY, World, backend_to, outcome_of
 from tests.support.bus import exchange_id, until
 from tests.support.recorder import LIMIT
@@ -108,7 +108,7 @@ async def test_while_the_server_is_down_a_call_is_refused_at_once_with_name_reas
     async with backend_to("no such command") as world:
         outcome = await world.call()
 
-    assert outcome == Failure(FailureKind.UNAVAILABLE, "git", "no such command", 0.25)
+    assert outcome == Failure(FailureKind.UNAVAILABLE, "git", "no such command; attempt 2 follows in 0.25 s", 0.25)
 
 
 async def test_while_the_server_starts_a_call_is_refused_at_once():
@@ -124,11 +124,11 @@ async def test_while_the_server_starts_a_call_is_refused_at_once():
     assert outcome == Failure(FailureKind.UNAVAILABLE, "git", "starting")
 
 
-async def test_beyond_the_concurrency_limit_a_call_is_refused_at_once_and_room_is_used_again():
+async def test_without_a_queue_a_call_beyond_the_limit_is_refused_at_once_and_room_is_used_again():
     server = handshake_server()
     server.answers["tools/call"] = SILENCE
 
-    async with backend_to(server, concurrency_limit=2) as world:
+    async with backend_to(server, concurrency_limit=2, queue_limit=0) as world:
         held = [world.open(), world.open()]
         refused = await world.call()
         load = world.link.load
@@ -270,7 +270,7 @@ async def test_a_server_that_crashes_fails_its_calls_by_name_and_comes_back():
         await until(lambda: world.backend.status().state is ReplicaState.UP)
 
         assert outcome == Failure(FailureKind.DISCONNECTED, "git", "exit code 3")
-        assert meanwhile == Failure(FailureKind.UNAVAILABLE, "git", "exit code 3", 0.25)
+        assert meanwhile == Failure(FailureKind.UNAVAILABLE, "git", "exit code 3; attempt 2 follows in 0.25 s", 0.25)
         assert isinstance(await world.call(), Reply)
         assert server.methods.count("tools/call") == 2
 
@@ -294,7 +294,7 @@ async def test_a_draining_backend_finishes_what_runs_and_takes_nothing_new():
         await asyncio.wait_for(stopping, LIMIT)
 
     assert refused == Failure(FailureKind.UNAVAILABLE, "git", "it is stopping")
-    assert (status.state, status.detail) == (ReplicaState.DOWN, "stopping")
+    assert (status.state, status.detail) == (ReplicaState.DRAINING, "stopping")
     assert finished == Reply(b"{}", Era.HANDSHAKE)
 
 
@@ -380,10 +380,14 @@ async def test_the_router_is_told_of_every_change_in_order_and_of_life_in_betwee
 
         states = [(status.state, status.detail) for status in world.router.statuses]
         sequences = [status.sequence for status in world.router.statuses]
-        beat = world.router.beats[0]
-    assert states[-3:] == [(ReplicaState.UP, ""), (ReplicaState.DOWN, "exit code 3"), (ReplicaState.UP, "")]
+
+    assert states[-3:] == [
+        (ReplicaState.UP, ""),
+        (ReplicaState.DOWN, "exit code 3; attempt 2 follows in 0.25 s"),
+        (ReplicaState.UP, ""),
+    ]
     assert sequences == sorted(set(sequences))
-    assert beat == (KEY, "e1", sequences[-3], Load())
+    assert (KEY, "e1", sequences[-3], Load()) in world.router.beats
 
 
 async def test_a_router_that_does_not_know_it_is_told_everything_again():

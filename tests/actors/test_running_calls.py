@@ -9,7 +9,8 @@ from actors.core import jsonrpc
 from actors.core.breaker import State
 from actors.core.load import Load
 from actors.core.outcome import Failure, FailureKind, Reply
-from actors.core.settings import BreakerSettings, Isolation
+from actors.core.settings import Isolation
+from actors.core.traffic_settings import BreakerSettings
 from tests.support.backends import World, backend_to, event_of, outcome_of
 from tests.support.bus import until
 from tests.support.upstreams import SILENCE, TableServer, always, handshake_server
@@ -46,7 +47,7 @@ async def parked_call(world: World, index: int, **fields: Any) -> tuple[Attachme
 
 
 async def test_a_call_that_waits_for_its_client_is_no_load_until_it_goes_on():
-    async with backend_to(silent(), concurrency_limit=1) as world:
+    async with backend_to(silent(), concurrency_limit=1, queue_limit=0) as world:
         parked, number = await parked_call(world, 0, principal="ada")
         loads = [world.backend.load()]
         world.server.answers["tools/call"] = OK
@@ -123,7 +124,7 @@ async def test_a_ticket_is_taken_once_and_its_call_runs_once():
 
 
 async def test_a_ticket_of_a_call_that_was_refused_is_still_good():
-    async with backend_to(silent(), concurrency_limit=1) as world:
+    async with backend_to(silent(), concurrency_limit=1, queue_limit=0) as world:
         held = world.open()
         await until(lambda: "tools/call" in world.server.methods)
         refused = await world.call(ticket=b"t1")
