@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+import ray
 from ray.exceptions import RayError
 
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, Status
+from actors.core.roster import Changes, Orders
+from actors.core.server_state import ServerState
 from actors.core.session_state import Change, Found, SessionNews, SessionState
+from actors.core.settings import BackendSettings
 from actors.core.tally import BackendFacts, Report
 from actors.core.view import View
 
@@ -76,6 +80,95 @@ class RouterRef:
         """
         view: View = await _ask(self._handle.watch, generation, version, limit=WATCH_SECONDS + CALL_LIMIT)
         return view
+
+    async def orders(self, generation: str, version: int) -> Orders:
+        """See `Router.orders`.
+
+        Raises:
+            ActorGone: no orders this time.
+        """
+        limit = WATCH_SECONDS + CALL_LIMIT
+        orders: Orders = await _ask(self._handle.orders, generation, version, limit=limit)
+        return orders
+
+    async def adopt(self, orders: Orders) -> None:
+        """See `Router.adopt`.
+
+        Raises:
+            ActorGone: it has not heard.
+        """
+        await _ask(self._handle.adopt, orders)
+
+    async def configure(self, backends: Sequence[BackendSettings]) -> Changes:
+        """See `Router.configure`.
+
+        Raises:
+            ActorGone: it may not have heard; it may be told again.
+        """
+        changes: Changes = await _ask(self._handle.configure, tuple(backends))
+        return changes
+
+    async def add_server(self, name: str, settings: BackendSettings, source: bytes) -> str:
+        """See `Router.add_server`.
+
+        Raises:
+            ActorGone: it may not have heard.
+        """
+        return str(await _ask(self._handle.add_server, name, settings, source))
+
+    async def remove_server(self, name: str) -> str:
+        """See `Router.remove_server`.
+
+        Raises:
+            ActorGone: it may not have heard.
+        """
+        return str(await _ask(self._handle.remove_server, name))
+
+    async def servers(self) -> tuple[ServerState, ...]:
+        """See `Router.servers`.
+
+        Raises:
+            ActorGone: nothing is known now.
+        """
+        servers: tuple[ServerState, ...] = await _ask(self._handle.servers)
+        return servers
+
+    async def ask_reload(self) -> int:
+        """See `Router.ask_reload`.
+
+        Raises:
+            ActorGone: it may not have heard.
+        """
+        return int(await _ask(self._handle.ask_reload))
+
+    async def house(self, key: ReplicaKey, host: str) -> None:
+        """See `Router.house`.
+
+        Raises:
+            ActorGone: it may not have heard.
+        """
+        await _ask(self._handle.house, key, host)
+
+    async def holdings(self, host: str) -> tuple[tuple[ReplicaKey, BackendSettings, int], ...]:
+        """See `Router.holdings`.
+
+        Raises:
+            ActorGone: nothing is known now.
+        """
+        held: tuple[tuple[ReplicaKey, BackendSettings, int], ...] = await _ask(self._handle.holdings, host)
+        return held
+
+    def wake(self, name: str) -> None:
+        """See `Router.wake`; whoever wants it wakes it again if it does not come."""
+        _tell(self._handle.wake, name)
+
+    async def clear(self, key: ReplicaKey) -> None:
+        """See `Router.clear`.
+
+        Raises:
+            ActorGone: it may not have heard.
+        """
+        await _ask(self._handle.clear, key)
 
     async def open_session(self, state: SessionState) -> bool:
         """See `Router.open_session`.
@@ -158,21 +251,72 @@ class MetricsRef:
         return page
 
 
+class HostRef:
+    """How the command talks to a process that several Backends share."""
+
+    def __init__(self, name: str, handle: Any) -> None:
+        self.name = name
+        self.handle = handle
+
+    async def holds(self, key: ReplicaKey) -> bool:
+        """See `BackendHost.holds`.
+
+        Raises:
+            ActorGone: it is not there to be asked.
+        """
+        return bool(await _ask(self.handle.holds, key))
+
+    def end(self) -> None:
+        """End the process: nobody wants it any more."""
+        ray.kill(self.handle, no_restart=True)
+
+
 class BackendRef:
     """How the command talks to one Backend. Calls do not go this way: they travel on the bus."""
 
-    def __init__(self, key: ReplicaKey, handle: Any) -> None:
+    def __init__(
+        self,
+        key: ReplicaKey,
+        handle: Any,
+        settings: BackendSettings | None = None,
+        slot: int = 0,
+        *,
+        shared: bool = False,
+    ) -> None:
+        """`handle` is that of the process which holds it, `shared` says whether with others.
+
+        Without `settings` it can be talked to, and not begun.
+        """
         self.key = key
         self._handle = handle
+        self._settings = settings
+        self._slot = slot
+        self._shared = shared
 
     async def begin(self, limit: float) -> Status:
-        """See `Backend.begin`; `limit` in seconds.
+        """See `BackendHost.begin`; `limit` in seconds.
 
         Raises:
             ActorGone: its process did not start.
         """
-        status: Status = await _ask(self._handle.begin, limit=limit)
+        status: Status = await _ask(self._handle.begin, self.key, self._settings, self._slot, limit=limit)
         return status
+
+    async def trip(self) -> None:
+        """See `Backend.trip`.
+
+        Raises:
+            ActorGone: it has not heard.
+        """
+        await _ask(self._handle.trip, self.key)
+
+    async def reset(self) -> None:
+        """See `Backend.reset`.
+
+        Raises:
+            ActorGone: it has not heard.
+        """
+        await _ask(self._handle.reset, self.key)
 
     async def stop(self, drain_seconds: float) -> None:
         """See `Backend.stop`.
@@ -180,4 +324,9 @@ class BackendRef:
         Raises:
             ActorGone: it is not there to be stopped.
         """
-        await _ask(self._handle.stop, drain_seconds, limit=drain_seconds + CALL_LIMIT)
+        await _ask(self._handle.stop, self.key, drain_seconds, limit=drain_seconds + CALL_LIMIT)
+
+    def end(self) -> None:
+        """End its process, unless it shares that: nobody wants it any more."""
+        if not self._shared:
+            ray.kill(self._handle, no_restart=True)

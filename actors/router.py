@@ -6,22 +6,28 @@ Backends tell it, ingress replicas watch it, and Metrics is told.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 import structlog
 
+from actors.core.binding import Binding
 from actors.core.catalogue import aggregate
 from actors.core.listing import Facts, Listing
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
+from actors.core.roster import Added, Changes, Orders
+from actors.core.server_state import ServerState
 from actors.core.session_book import SessionBook
 from actors.core.session_state import Change, Found, SessionNews, SessionState
 from actors.core.settings import BackendSettings, Naming, ServerSettings
 from actors.core.tally import BackendFacts
 from actors.core.view import BackendView, View
+from actors.memory import Memory
 from actors.refs import WATCH_SECONDS, MetricsRef
+from actors.roster_desk import RosterDesk
 from actors.session_desk import SessionDesk
 
 LOST_SECONDS: Final = 16.0
@@ -42,17 +48,21 @@ class Router:
 
     def __init__(
         self,
-        backends: Sequence[BackendSettings],
+        backends: Sequence[BackendSettings] | None,
         naming: Naming,
         *,
         generation: str,
         metrics: MetricsRef,
         server: ServerSettings | None = None,
+        memory: Memory | None = None,
         clock: Callable[[], float] = time.monotonic,
         watch_seconds: float = WATCH_SECONDS,
     ) -> None:
-        """`generation` is another one for each life of the actor; `server` has the limits of sessions."""
-        self._backends: Mapping[str, BackendSettings] = {each.name: each for each in backends}
+        """`generation` is another one for each life of the actor; `server` has the limits of sessions.
+
+        `memory` is of the run before, and for the next; there is none by default.
+        Without `backends` it waits for `adopt`: an actor that restarts knows only what there was at its first start.
+        """
         self._naming = naming
         self._metrics = metrics
         self._clock = clock
@@ -67,11 +77,19 @@ class Router:
         self._listings: dict[str, Listing] = {}
         self._facts: dict[str, Facts] = {}
         limits = server or ServerSettings()
+        self._prefer_zone = limits.prefer_zone
+        self._memory = memory or Memory(None)
+        self._recalled = False
+        """Whether lists of the run before may be published, and nobody is there yet who could tell newer ones."""
+        book = SessionBook(idle_seconds=limits.session_idle_seconds, max_sessions=limits.max_sessions)
+        self._memory.restore(book, limits.session_idle_seconds, clock())
+        self._roster = RosterDesk(generation, backends, self._publish_soon, watch_seconds=watch_seconds, clock=clock)
         self._sessions = SessionDesk(
             generation,
-            SessionBook(idle_seconds=limits.session_idle_seconds, max_sessions=limits.max_sessions),
+            book,
             gather_seconds=GATHER_SECONDS,
             watch_seconds=watch_seconds,
+            stands=self._stands,
             clock=clock,
         )
         self._view = View(generation=generation)
@@ -102,6 +120,10 @@ class Router:
             self._listings[backend] = status.listing
         if status.facts is not None and (is_up or backend not in self._facts):
             self._facts[backend] = status.facts
+        if is_up and status.listing is not None and status.key in self._roster.berths:
+            settings = self._roster.berths[status.key].settings
+            self._memory.keep(settings, status.listing, self._facts.get(backend))
+        self._retire_outdated()
         self._publish_soon()
 
     async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
@@ -118,6 +140,7 @@ class Router:
         """The gateway is about to end: let every ingress know, so that streams end in good order."""
         self._closing = True
         self._publish()
+        await asyncio.to_thread(self._memory.flush)
 
     async def watch(self, generation: str, version: int) -> View:
         """Give the View as soon as it differs from the one named, or after a while even so."""
@@ -131,6 +154,74 @@ class Router:
         except TimeoutError:
             pass
         return self._view
+
+    async def orders(self, generation: str, version: int) -> Orders:
+        """See `RosterDesk.orders`."""
+        self._keep_time()
+        return await self._roster.orders(generation, version)
+
+    async def adopt(self, orders: Orders) -> None:
+        """See `RosterDesk.adopt`. Orders of no Router before this one begin a new run of the gateway.
+
+        Then nobody runs who could tell anything, and what was kept is published at once; else it is waited for.
+        """
+        begins = not self._roster.known and not orders.generation
+        self._roster.adopt(orders)
+        if begins and self._memory.lasts:
+            self._sessions.be_certain()
+            self._recalled = self._recall()
+
+    async def configure(self, backends: Sequence[BackendSettings]) -> Changes:
+        """See `Roster.configure`."""
+        changes = self._roster.configure(backends)
+        self._memory.forget(changes.removed)
+        self._retire_outdated()
+        return changes
+
+    async def add_server(self, name: str, settings: BackendSettings, source: bytes) -> str:
+        """Add a server, or change one that was added; says why not, or nothing."""
+        if name in self._roster.backends and name not in self._roster.added:
+            return f"the configuration file has a server {name!r}: change it there"
+        self._roster.add(Added(settings, source))
+        self._memory.put_server(name, source)
+        self._retire_outdated()
+        return ""
+
+    async def remove_server(self, name: str) -> str:
+        """Remove a server that was added; says why not, or nothing."""
+        if name not in self._roster.added:
+            known = name in self._roster.backends
+            return f"the server {name!r} is in the configuration file: remove it there" if known else "no such server"
+        self._memory.remove_server(name)
+        self._memory.forget(self._roster.remove(name).removed)
+        return ""
+
+    async def servers(self) -> tuple[ServerState, ...]:
+        """Every server as it is now, in alphabetical order."""
+        return tuple(self._server_state(name) for name in self._roster.backends)
+
+    async def ask_reload(self) -> int:
+        """See `Roster.ask_reload`."""
+        return self._roster.ask_reload()
+
+    async def house(self, key: ReplicaKey, host: str) -> None:
+        """See `Roster.house`."""
+        self._roster.house(key, host)
+
+    async def holdings(self, host: str) -> tuple[tuple[ReplicaKey, BackendSettings, int], ...]:
+        """What a host shall house, with the slot of each."""
+        berths = self._roster.berths.values()
+        return tuple((berth.key, berth.settings, berth.slot) for berth in berths if berth.host == host)
+
+    async def wake(self, name: str) -> None:
+        """See `RosterDesk.wake`."""
+        self._roster.wake(name)
+
+    async def clear(self, key: ReplicaKey) -> None:
+        """A replica that retired has ended: forget it."""
+        for known in (self._statuses, self._heard_at, self._former, self._loads, self._restarts):
+            known.pop(key, None)
+        self._roster.clear(key)
 
     async def open_session(self, state: SessionState) -> bool:
         """See `SessionDesk.open`."""
@@ -146,7 +237,9 @@ class Router:
 
     async def touch_sessions(self, nonces: Iterable[bytes]) -> None:
         """See `SessionDesk.touch`."""
-        self._sessions.touch(nonces)
+        used = tuple(nonces)
+        self._sessions.touch(used)
+        self._memory.touch_sessions(used)
 
     async def tell_sessions(self, states: Iterable[SessionState], ended: Iterable[bytes]) -> None:
         """See `SessionDesk.tell`; an end that happens is told in the same way as one that happened."""
@@ -158,8 +251,14 @@ class Router:
         return await self._sessions.news(generation, after)
 
     def _is_replica(self, key: ReplicaKey) -> bool:
-        settings = self._backends.get(key.backend)
-        return settings is not None and 0 <= key.index < settings.replicas
+        return key in self._roster.berths or not self._roster.known
+
+    def _stands(self, binding: Binding) -> bool:
+        """Whether the replica that a session is bound to takes its calls; believed of what was not heard of yet."""
+        status = self._statuses.get(binding.replica)
+        if status is None:
+            return self._clock() - self._started_at < GATHER_SECONDS
+        return status.epoch == binding.epoch and status.state is not ReplicaState.DRAINING
 
     def _is_old(self, status: Status, known: Status) -> bool:
         if status.epoch == known.epoch:
@@ -175,35 +274,86 @@ class Router:
 
     def _publish(self) -> None:
         self._changes = None
-        if not self._complete() and self._clock() - self._started_at < GATHER_SECONDS:
+        if not self._roster.known:
             return
-        listings = {name: self._listings[name] for name in self._backends if name in self._listings}
+        if not self._complete() and not self._recalled and self._clock() - self._started_at < GATHER_SECONDS:
+            return
+        self._recall()
+        backends = self._roster.backends
+        self._listings = {name: listing for name, listing in self._listings.items() if name in backends}
+        self._facts = {name: facts for name, facts in self._facts.items() if name in backends}
         self._view = View(
             generation=self._view.generation,
             version=self._view.version + 1,
-            backends={name: self._backend_view(settings) for name, settings in sorted(self._backends.items())},
-            catalogue=aggregate(listings, self._naming),
+            backends={name: self._backend_view(settings) for name, settings in backends.items()},
+            catalogue=aggregate(self._listings, self._naming),
+            leaving=tuple(status for key, status in self._shown() if key.backend not in backends),
+            prefer_zone=self._prefer_zone,
             closing=self._closing,
         )
         self._published.set()
         self._published = asyncio.Event()
         self._tell_metrics()
 
+    def _recall(self) -> bool:
+        """Take lists of the run before for those of backends that told none yet; whether there were any."""
+        recalled = False
+        for name, settings in self._roster.backends.items():
+            known = self._memory.recall(settings)
+            if known is not None and name not in self._listings:
+                self._listings[name] = known.listing
+                if known.facts is not None:
+                    self._facts.setdefault(name, known.facts)
+                recalled = True
+        return recalled
+
     def _complete(self) -> bool:
-        """Whether every replica has said something since this Router started."""
-        return len(self._statuses) == sum(settings.replicas for settings in self._backends.values())
+        """Whether every replica has said something since this Router started, or it has published before."""
+        return self._view.version > 0 or all(key in self._statuses for key in self._roster.berths)
 
     def _backend_view(self, settings: BackendSettings) -> BackendView:
-        replicas = [self._statuses.get(ReplicaKey(settings.name, index)) for index in range(settings.replicas)]
         return BackendView(
             name=settings.name,
             timeout=settings.timeout,
+            timeouts=settings.timeouts,
+            max_timeout=settings.max_timeout,
             park_seconds=settings.park_seconds,
             isolation=settings.isolation,
-            replicas=tuple(_without_listing(status) for status in replicas if status is not None),
+            balancer=settings.balancer,
+            stickiness=settings.stickiness,
+            ejection=settings.ejection,
+            retry=settings.retry,
+            wakes=settings.scale.min == 0,
+            start_timeout=settings.start_timeout,
+            replicas=tuple(status for key, status in self._shown() if key.backend == settings.name),
             facts=self._facts.get(settings.name),
             listing=self._listings.get(settings.name, Listing()),
         )
+
+    def _shown(self) -> list[tuple[ReplicaKey, Status]]:
+        """What ingress replicas are told of each replica, in order."""
+        berths = self._roster.berths
+        return [
+            (key, _shown(self._statuses[key], retiring=berths[key].retiring))
+            for key in sorted(berths)
+            if key in self._statuses
+        ]
+
+    def _server_state(self, name: str) -> ServerState:
+        replicas = tuple(status for key, status in self._shown() if key.backend == name)
+        added = self._roster.added.get(name)
+        return ServerState(
+            name=name,
+            origin="file" if added is None else "added",
+            wanted=self._roster.count(name),
+            source=b"" if added is None else added.source,
+            tools=len(self._listings.get(name, Listing()).tools),
+            replicas=replicas,
+            loads=tuple(self._loads.get(status.key, Load()) for status in replicas),
+        )
+
+    def _retire_outdated(self) -> None:
+        self._roster.settle([key for key, status in self._statuses.items() if status.state is ReplicaState.UP])
 
     def _keep_time(self) -> None:
         """Start the rounds, which need a running loop that the constructor of an actor does not have."""
@@ -218,6 +368,10 @@ class Router:
     def look_round(self) -> None:
         """Notice who has gone silent and what is used no longer, and publish what was held back long enough."""
         self._sessions.look_round()
+        in_flight: Counter[str] = Counter()
+        for key, load in self._loads.items():
+            in_flight[key.backend] += load.in_flight
+        self._roster.scale(in_flight)
         now = self._clock()
         for key, heard_at in self._heard_at.items():
             status = self._statuses[key]
@@ -248,8 +402,9 @@ class Router:
         )
 
 
-def _without_listing(status: Status) -> Status:
-    return msgspec.structs.replace(status, listing=None)
+def _shown(status: Status, *, retiring: bool) -> Status:
+    state = ReplicaState.DRAINING if retiring and status.state is ReplicaState.UP else status.state
+    return msgspec.structs.replace(status, state=state, listing=None)
 
 
 def _lost(status: Status) -> Status:

@@ -2,24 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import httpx
 import ray
 from ray import serve
 
-from actors.core.membership import ReplicaKey, Status
-from actors.core.settings import BackendSettings, ServerSettings, Settings
-from actors.refs import ActorGone, BackendRef, MetricsRef, RouterRef
-from actors.runtime import new_secret, start_backend, start_metrics, start_router
+from actors.core.membership import Status
+from actors.core.packing import Packing
+from actors.core.roster import Berth, Roster
+from actors.core.settings import ServerSettings, Settings
+from actors.refs import ActorGone, BackendRef, HostRef, MetricsRef, RouterRef
+from actors.runtime import cluster_cpus, start_backend, start_host, start_metrics, start_router
+from serve_app.admin.api import ENTRY_FOLDER
 from serve_app.app import APPLICATION, QUIET, build_application
 from serve_app.cli.course import StartFailed
 from serve_app.cli.progress import Progress
+from serve_app.fleet import Fleet
+from serve_app.housing import Housing
 from serve_app.pulse import until_lost
-
-ACTOR_SECONDS: Final = 60.0
-"""How long Ray may take to give a Backend a process, beyond what its server may take to start."""
+from serve_app.state_file import Recalled, added_again, forget_old, recall, state_file
 
 DOOR_SECONDS: Final = 30.0
 """How long the first answer may take after Serve says that the application runs."""
@@ -34,16 +39,19 @@ MARGIN_SECONDS: Final = 5.0
 class Gateway:
     """One gateway on a Ray that is running already; `spread` says that this Ray may have other nodes."""
 
-    def __init__(self, settings: Settings, progress: Progress, *, spread: bool) -> None:
+    def __init__(self, settings: Settings, progress: Progress, admin_digest: bytes, *, spread: bool) -> None:
         self._settings = settings
         self._progress = progress
+        self._admin_digest = admin_digest
         self._spread = spread
-        self._secret = new_secret()
+        self._secret = b""
         self._metrics: MetricsRef | None = None
         self._router: RouterRef | None = None
-        self._backends: list[BackendRef] = []
+        self._fleet: Fleet | None = None
         self._serving = False
         self._owns_serve = False
+        self.on_reload: Callable[[], None] = lambda: None
+        """Called when somebody asked for the configuration to be read again."""
 
     async def start(self) -> Sequence[Status]:
         """Start everything; gives what each backend replica came to, in order.
@@ -57,18 +65,36 @@ class Gateway:
             self._metrics = start_metrics(server.log_format)
         except ValueError as error:  # its name is taken
             raise StartFailed("there is another only1mcp on this Ray") from error
-        self._router = start_router(self._settings.backends, server.naming, server.log_format, server)
+        recalled = await asyncio.to_thread(_recall, server, spread=self._spread)
+        self._secret = recalled.secret
+        self._router = start_router(server.naming, server.log_format, server, recalled.file)
+        roster = Roster()
+        roster.configure(self._settings.backends)
+        for added in added_again(recalled.servers, ENTRY_FOLDER, os.environ):
+            roster.add(added)
+        shareable = sum(not berth.settings.has_own_process for berth in roster.berths.values())
+        packing = Packing(server.density, expected=shareable)
+        housing = Housing(packing, self._router, self._start_backend, self._start_host, cluster_cpus)
+        self._fleet = Fleet(
+            self._router,
+            housing.start,
+            start_concurrency=server.start_concurrency,
+            drain_seconds=server.drain_seconds,
+            on_status=self._progress.backend,
+            on_trouble=self._progress.line,
+            on_reload=lambda: self.on_reload(),
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._open_door())
-            turns = asyncio.Semaphore(server.start_concurrency)
-            starts = [
-                group.create_task(self._start_backend(backend, ReplicaKey(backend.name, index), turns))
-                for backend in self._settings.backends
-                for index in range(backend.replicas)
-            ]
+            beginning = group.create_task(self._begin(self._fleet, roster))
         await _knock(server)
-        statuses = [start.result() for start in starts]
-        return [status for status in statuses if status is not None]
+        return beginning.result()
+
+    @property
+    def router(self) -> RouterRef:
+        """The Router of a gateway that was started."""
+        assert self._router is not None, "it was started"  # noqa: S101
+        return self._router
 
     async def until_lost(self) -> None:
         """Return when the Ray that this runs on is gone, and with it all that was started."""
@@ -91,7 +117,8 @@ class Gateway:
             await _within(asyncio.to_thread(serve.delete, APPLICATION, _blocking=True), seconds + MARGIN_SECONDS)
         if self._owns_serve and self._spread:
             await _within(asyncio.to_thread(serve.shutdown), seconds + MARGIN_SECONDS)
-        await asyncio.gather(*(_within(backend.stop(seconds), seconds + MARGIN_SECONDS) for backend in self._backends))
+        if self._fleet is not None:
+            await _within(self._fleet.stop(seconds), seconds + MARGIN_SECONDS)
 
     async def _open_door(self) -> None:
         try:
@@ -112,22 +139,28 @@ class Gateway:
             serve.start(http_options=options, proxy_location="EveryNode", logging_config=QUIET)
         with self._progress.step("starting the ingress" + (" and auth" if self._settings.auth else "")):
             self._serving = True
-            application = build_application(self._settings, self._secret, spread=self._spread)
+            application = build_application(self._settings, self._secret, self._admin_digest, spread=self._spread)
             serve.run(application, name=APPLICATION, route_prefix="/", _local_testing_mode=False)
 
-    async def _start_backend(
-        self, settings: BackendSettings, key: ReplicaKey, turns: asyncio.Semaphore
-    ) -> Status | None:
-        async with turns:
-            backend = start_backend(settings, key, self._secret, self._settings.server.log_format, spread=self._spread)
-            self._backends.append(backend)
-            try:
-                status = await backend.begin(settings.start_timeout + ACTOR_SECONDS)
-            except ActorGone as gone:
-                self._progress.line(f"backend {key} has no process yet: {gone}")
-                return None
-        self._progress.backend(status)
-        return status
+    async def _begin(self, fleet: Fleet, roster: Roster) -> Sequence[Status]:
+        try:
+            return await fleet.begin(roster.orders(""))
+        except ActorGone as gone:
+            raise StartFailed(f"the Router has no process: {gone}") from gone
+
+    def _start_backend(self, berth: Berth, host: HostRef | None) -> BackendRef:
+        key, settings, log_format = berth.key, berth.settings, self._settings.server.log_format
+        return start_backend(settings, key, self._secret, log_format, spread=self._spread, slot=berth.slot, host=host)
+
+    def _start_host(self, name: str) -> HostRef:
+        return start_host(name, self._secret, self._settings.server.log_format, spread=self._spread)
+
+
+def _recall(server: ServerSettings, *, spread: bool) -> Recalled:
+    file = state_file(server, spread=spread)
+    if file is not None and server.state_file is None:
+        forget_old(file.parent, time.time())
+    return recall(file)
 
 
 async def _knock(server: ServerSettings) -> None:

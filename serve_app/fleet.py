@@ -1,0 +1,179 @@
+"""Starts and stops Backends as the Router orders, as long as the command runs: actors belong to it, and go with it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import structlog
+
+from actors.core.membership import ReplicaKey, Status
+from actors.core.roster import Berth, Orders
+from actors.refs import ActorGone
+
+ACTOR_SECONDS: Final = 60.0
+"""How long Ray may take to give a Backend a process, beyond what its server may take to start."""
+
+LEAVE_SECONDS: Final = 1.0
+"""Between the order that a replica retires and its stop: by then every ingress has heard, and calls go elsewhere."""
+
+PAUSE_SECONDS: Final = 0.5
+"""Between two attempts to reach a Router that is not there."""
+
+CLEAR_ATTEMPTS: Final = 120
+
+log = structlog.get_logger()
+
+
+class Backends(Protocol):
+    """What is started; `actors.refs.BackendRef` is one."""
+
+    async def begin(self, limit: float) -> Status:
+        """See `BackendRef.begin`."""
+
+    async def stop(self, drain_seconds: float) -> None:
+        """See `BackendRef.stop`."""
+
+    def end(self) -> None:
+        """See `BackendRef.end`."""
+
+
+class Commander(Protocol):
+    """Who orders; `actors.refs.RouterRef` is one."""
+
+    async def orders(self, generation: str, version: int) -> Orders:
+        """See `RouterRef.orders`."""
+
+    async def adopt(self, orders: Orders) -> None:
+        """See `RouterRef.adopt`."""
+
+    async def clear(self, key: ReplicaKey) -> None:
+        """See `RouterRef.clear`."""
+
+
+class Fleet:
+    """Belongs to one event loop."""
+
+    def __init__(
+        self,
+        router: Commander,
+        start: Callable[[Berth], Backends],
+        *,
+        start_concurrency: int,
+        drain_seconds: float,
+        on_status: Callable[[Status], None],
+        on_trouble: Callable[[str], None],
+        on_reload: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`start` has the actor of a berth started; `on_trouble` takes a sentence for a person.
+
+        `on_reload` is called when somebody asked for the configuration to be read again.
+        """
+        self._router = router
+        self._start = start
+        self._turns = asyncio.Semaphore(start_concurrency)
+        self._drain_seconds = drain_seconds
+        self._on_status = on_status
+        self._on_trouble = on_trouble
+        self._on_reload = on_reload
+        self._sleep = sleep
+        self._ships: dict[ReplicaKey, _Ship] = {}
+        self._orders = Orders("", 0)
+        self._following: asyncio.Task[None] | None = None
+
+    async def begin(self, orders: Orders) -> list[Status]:
+        """Carry out the first orders, and follow those that come; gives what each replica came to, in order."""
+        await self._router.adopt(orders)
+        self._carry_out(orders)
+        self._following = asyncio.create_task(self._follow())
+        starts = [ship.starting for ship in self._ships.values() if ship.starting is not None]
+        statuses = await asyncio.gather(*starts)
+        return [status for status in statuses if status is not None]
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Follow no more, and stop them all; running calls may take so long."""
+        if self._following is not None:
+            self._following.cancel()
+        ships = list(self._ships.values())
+        for ship in ships:
+            if ship.retiring is not None:
+                ship.retiring.cancel()
+        await asyncio.gather(*(ship.stop(drain_seconds) for ship in ships))
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                orders = await self._router.orders(self._orders.generation, self._orders.version)
+                if not orders.known:  # it has restarted, and only we know what it ordered last
+                    await self._router.adopt(self._orders)
+                    continue
+            except ActorGone:
+                await self._sleep(PAUSE_SECONDS)
+                continue
+            self._carry_out(orders)
+
+    def _carry_out(self, orders: Orders) -> None:
+        asked, self._orders = self._orders.reload_asked, orders
+        for berth in orders.berths:
+            ship = self._ships.get(berth.key)
+            if ship is None and not berth.retiring:
+                ship = self._ships[berth.key] = _Ship(berth)
+                ship.starting = asyncio.create_task(self._start_one(ship))
+            elif ship is None:
+                ship = self._ships[berth.key] = _Ship(berth)
+                ship.retiring = asyncio.create_task(self._retire(ship))
+            elif berth.retiring and ship.retiring is None:
+                ship.retiring = asyncio.create_task(self._retire(ship))
+        if orders.reload_asked > asked:
+            self._on_reload()
+
+    async def _start_one(self, ship: "_Ship") -> Status | None:
+        berth = ship.berth
+        async with self._turns:
+            try:
+                ship.backend = self._start(berth)
+                status = await ship.backend.begin(berth.settings.start_timeout + ACTOR_SECONDS)
+            except ActorGone as gone:
+                self._on_trouble(f"backend {berth.key} has no process yet: {gone}")
+                return None
+            except Exception as error:  # one backend that cannot be started must not end the fleet
+                log.exception("backend_not_started", backend=str(berth.key))
+                self._on_trouble(f"backend {berth.key} was not started: {error}")
+                return None
+        self._on_status(status)
+        return status
+
+    async def _retire(self, ship: "_Ship") -> None:
+        await self._sleep(LEAVE_SECONDS)
+        await ship.stop(max(self._drain_seconds, ship.berth.settings.timeout))
+        if ship.backend is not None:
+            ship.backend.end()
+        for _ in range(CLEAR_ATTEMPTS):
+            try:
+                await self._router.clear(ship.berth.key)
+                break
+            except ActorGone:
+                await self._sleep(PAUSE_SECONDS)
+        del self._ships[ship.berth.key]
+
+
+class _Ship:
+    """One replica, from its start to its end."""
+
+    def __init__(self, berth: Berth) -> None:
+        self.berth = berth
+        self.backend: Backends | None = None
+        self.starting: asyncio.Task[Status | None] | None = None
+        self.retiring: asyncio.Task[None] | None = None
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Let running calls take so long, then end the server; never raises."""
+        if self.starting is not None:
+            self.starting.cancel()
+            await asyncio.gather(self.starting, return_exceptions=True)
+        if self.backend is None:
+            return
+        try:
+            await self.backend.stop(drain_seconds)
+        except ActorGone:
+            log.debug("backend_gone_already", backend=str(self.berth.key))

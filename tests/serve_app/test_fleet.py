@@ -1,0 +1,164 @@
+"""The fleet starts and stops what the Router orders."""
+
+import asyncio
+from collections.abc import Callable
+
+from actors.core.endpoints import StdioEndpoint
+from actors.core.membership import ReplicaKey, ReplicaState, Status
+from actors.core.roster import Berth, Orders, Roster
+from actors.core.settings import BackendSettings
+from actors.refs import ActorGone
+from serve_app.fleet import Fleet
+from tests.support.processes import eventually
+
+
+def backend(name: str, command: str = "x") -> BackendSettings:
+    return BackendSettings(name=name, endpoint=StdioEndpoint(command=command), timeout=7.0)
+
+
+class Ship:
+    """A Backend that does as it is told, and notes it."""
+
+    def __init__(self, key: ReplicaKey, journal: list[str], *, gone: bool) -> None:
+        self.key = key
+        self._journal = journal
+        self._gone = gone
+
+    async def begin(self, limit: float) -> Status:
+        self._journal.append(f"begin {self.key}")
+        if self._gone:
+            raise ActorGone("no process")
+        return Status(self.key, "e", 1, "n", "unix:/s", None, ReplicaState.UP)
+
+    async def stop(self, drain_seconds: float) -> None:
+        self._journal.append(f"stop {self.key} {drain_seconds:g}")
+
+    def end(self) -> None:
+        self._journal.append(f"end {self.key}")
+
+
+class Admiral:
+    """A Router whose roster the test changes."""
+
+    def __init__(self, *backends: BackendSettings) -> None:
+        self.generation = "g1"
+        self.roster: Roster | None = Roster()
+        self.roster.configure(backends)
+        self.gone = 0
+        self.adopted = 0
+        self._news = asyncio.Event()
+
+    def change(self, change: Callable[[Roster], object]) -> None:
+        assert self.roster is not None
+        change(self.roster)
+        self.tell()
+
+    def tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def orders(self, generation: str, version: int) -> Orders:
+        while True:
+            if self.gone:
+                self.gone -= 1
+                raise ActorGone("restarting")
+            if self.roster is None:
+                return Orders(self.generation, 0, known=False)
+            if (generation, version) != (self.generation, self.roster.version):
+                return self.roster.orders(self.generation)
+            await self._news.wait()
+
+    async def adopt(self, orders: Orders) -> None:
+        self.adopted += 1
+        if self.roster is None:
+            self.roster = Roster(orders)
+
+    async def clear(self, key: ReplicaKey) -> None:
+        self.change(lambda roster: roster.clear(key))
+
+
+class Sea:
+    """A fleet, who orders it, and what it did."""
+
+    def __init__(self, *backends: BackendSettings, gone: frozenset[str] = frozenset()) -> None:
+        self.router = Admiral(*backends)
+        self.journal: list[str] = []
+        self.told: list[str] = []
+        self.reloads = 0
+        self._gone = gone
+        self.fleet = Fleet(
+            self.router,
+            self._start,
+            start_concurrency=2,
+            drain_seconds=3.0,
+            on_status=lambda status: self.told.append(f"{status.key} {status.state.value}"),
+            on_trouble=self.told.append,
+            on_reload=self._reload,
+            sleep=lambda _: asyncio.sleep(0),
+        )
+
+    async def begin(self) -> list[Status]:
+        assert self.router.roster is not None
+        return await self.fleet.begin(self.router.roster.orders(""))
+
+    def _start(self, berth: Berth) -> Ship:
+        return Ship(berth.key, self.journal, gone=berth.key.backend in self._gone)
+
+    def _reload(self) -> None:
+        self.reloads += 1
+
+
+async def test_what_there_shall_be_at_first_is_started_and_told():
+    sea = Sea(backend("git"), backend("web"))
+    statuses = await sea.begin()
+    await sea.fleet.stop(1.0)
+
+    assert [str(status.key) for status in statuses] == ["git:0", "web:0"]
+    assert sorted(sea.told) == ["git:0 up", "web:0 up"]
+    assert sorted(sea.journal) == ["begin git:0", "begin web:0", "stop git:0 1", "stop web:0 1"]
+
+
+async def test_what_is_added_is_started_and_what_retires_is_stopped_ended_and_cleared():
+    sea = Sea(backend("git"))
+    await sea.begin()
+    sea.router.change(lambda roster: roster.configure([backend("web")]))
+    await eventually(lambda: sea.router.roster and [str(key) for key in sea.router.roster.berths] == ["web:0"])
+    await eventually(lambda: "begin web:0" in sea.journal)
+    await sea.fleet.stop(1.0)
+
+    assert [line for line in sea.journal if "git" in line] == ["begin git:0", "stop git:0 7", "end git:0"]
+
+
+async def test_one_that_gets_no_process_is_told_of_and_disturbs_no_other():
+    sea = Sea(backend("git"), backend("web"), gone=frozenset({"git"}))
+    statuses = await sea.begin()
+    await sea.fleet.stop(1.0)
+
+    assert [str(status.key) for status in statuses] == ["web:0"]
+    assert "backend git:0 has no process yet: no process" in sea.told
+
+
+async def test_a_router_that_was_away_and_forgot_everything_is_told_and_nothing_is_started_twice():
+    sea = Sea(backend("git"))
+    await sea.begin()
+    sea.router.generation, sea.router.roster, sea.router.gone = "g2", None, 3
+    sea.router.tell()
+    await eventually(lambda: sea.router.roster is not None)
+    sea.router.change(lambda roster: roster.configure([backend("git"), backend("web")]))
+    await eventually(lambda: "begin web:0" in sea.journal)
+    await sea.fleet.stop(1.0)
+
+    assert sea.router.adopted == 2
+    assert sea.journal.count("begin git:0") == 1
+
+
+async def test_a_wish_to_read_the_file_again_is_passed_on_once():
+    sea = Sea(backend("git"))
+    await sea.begin()
+    sea.router.change(lambda roster: roster.ask_reload())
+    await eventually(lambda: sea.reloads == 1)
+    sea.router.change(lambda roster: roster.configure([backend("git"), backend("web")]))
+    await eventually(lambda: "begin web:0" in sea.journal)
+    await sea.fleet.stop(1.0)
+
+    assert sea.reloads == 1
