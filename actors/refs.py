@@ -19,6 +19,9 @@ from actors.core.view import View
 CALL_LIMIT: Final = 10.0
 """Seconds for a control-plane call that should be immediate."""
 
+START_LIMIT: Final = 60.0
+"""Seconds for the first call of an actor: Ray may still be starting its process."""
+
 WATCH_SECONDS: Final = 25.0
 """How long the Router holds a watch that has nothing to tell."""
 
@@ -97,7 +100,7 @@ class RouterRef:
         Raises:
             ActorGone: it has not heard.
         """
-        await _ask(self._handle.adopt, orders)
+        await _ask(self._handle.adopt, orders, limit=START_LIMIT)
 
     async def configure(self, backends: Sequence[BackendSettings]) -> Changes:
         """See `Router.configure`.

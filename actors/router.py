@@ -6,24 +6,22 @@ Backends tell it, ingress replicas watch it, and Metrics is told.
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-import msgspec
 import structlog
 
 from actors.core.binding import Binding
 from actors.core.catalogue import aggregate
-from actors.core.listing import Facts, Listing
+from actors.core.listing import Listing
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
+from actors.core.replica_book import ReplicaBook
 from actors.core.roster import Added, Changes, Orders
 from actors.core.server_state import ServerState
 from actors.core.session_book import SessionBook
 from actors.core.session_state import Change, Found, SessionNews, SessionState
 from actors.core.settings import BackendSettings, Naming, ServerSettings
-from actors.core.tally import BackendFacts
 from actors.core.view import BackendView, View
 from actors.memory import Memory
 from actors.refs import WATCH_SECONDS, MetricsRef
@@ -68,14 +66,7 @@ class Router:
         self._clock = clock
         self._watch_seconds = watch_seconds
         self._started_at = clock()
-        self._statuses: dict[ReplicaKey, Status] = {}
-        self._heard_at: dict[ReplicaKey, float] = {}
-        self._former: dict[ReplicaKey, str] = {}
-        """The epoch of each replica's life before this one."""
-        self._loads: dict[ReplicaKey, Load] = {}
-        self._restarts: dict[ReplicaKey, int] = {}
-        self._listings: dict[str, Listing] = {}
-        self._facts: dict[str, Facts] = {}
+        self._replicas = ReplicaBook()
         limits = server or ServerSettings()
         self._prefer_zone = limits.prefer_zone
         self._memory = memory or Memory(None)
@@ -105,36 +96,18 @@ class Router:
     async def report(self, status: Status) -> None:
         """A Backend tells what it is now. What is older than what is known is ignored."""
         self._keep_time()
-        known = self._statuses.get(status.key)
-        if not self._is_replica(status.key) or (known is not None and self._is_old(status, known)):
+        if not self._is_replica(status.key) or not self._replicas.report(status, self._clock()):
             return
-        if known is not None and known.epoch != status.epoch:
-            self._loads.pop(status.key, None)
-            self._restarts[status.key] = self._restarts.get(status.key, 0) + known.restarts + 1
-            self._former[status.key] = known.epoch
-        self._heard_at[status.key] = self._clock()
-        self._statuses[status.key] = status
-        # a replica that is away still has its last lists, and they must not undo those of one that is up
-        is_up, backend = status.state is ReplicaState.UP, status.key.backend
-        if status.listing is not None and (is_up or backend not in self._listings):
-            self._listings[backend] = status.listing
-        if status.facts is not None and (is_up or backend not in self._facts):
-            self._facts[backend] = status.facts
-        if is_up and status.listing is not None and status.key in self._roster.berths:
-            settings = self._roster.berths[status.key].settings
-            self._memory.keep(settings, status.listing, self._facts.get(backend))
+        berth = self._roster.berths.get(status.key)
+        if status.state is ReplicaState.UP and status.listing is not None and berth is not None:
+            self._memory.keep(berth.settings, status.listing, self._replicas.facts.get(status.key.backend))
         self._retire_outdated()
         self._publish_soon()
 
     async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
         """A Backend lives, and is so loaded. False asks it to report in full: what it said last is not known here."""
         self._keep_time()
-        known = self._statuses.get(key)
-        if known is None or known.epoch != epoch or known.sequence != sequence:
-            return False
-        self._heard_at[key] = self._clock()
-        self._loads[key] = load
-        return True
+        return self._replicas.beat(key, epoch, sequence, load, self._clock())
 
     async def close(self) -> None:
         """The gateway is about to end: let every ingress know, so that streams end in good order."""
@@ -198,7 +171,8 @@ class Router:
 
     async def servers(self) -> tuple[ServerState, ...]:
         """Every server as it is now, in alphabetical order."""
-        return tuple(self._server_state(name) for name in self._roster.backends)
+        shown = self._replicas.shown(self._roster.berths)
+        return tuple(self._server_state(name, shown.get(name, ())) for name in self._roster.backends)
 
     async def ask_reload(self) -> int:
         """See `Roster.ask_reload`."""
@@ -219,8 +193,7 @@ class Router:
 
     async def clear(self, key: ReplicaKey) -> None:
         """A replica that retired has ended: forget it."""
-        for known in (self._statuses, self._heard_at, self._former, self._loads, self._restarts):
-            known.pop(key, None)
+        self._replicas.forget(key)
         self._roster.clear(key)
 
     async def open_session(self, state: SessionState) -> bool:
@@ -255,15 +228,10 @@ class Router:
 
     def _stands(self, binding: Binding) -> bool:
         """Whether the replica that a session is bound to takes its calls; believed of what was not heard of yet."""
-        status = self._statuses.get(binding.replica)
+        status = self._replicas.statuses.get(binding.replica)
         if status is None:
             return self._clock() - self._started_at < GATHER_SECONDS
         return status.epoch == binding.epoch and status.state is not ReplicaState.DRAINING
-
-    def _is_old(self, status: Status, known: Status) -> bool:
-        if status.epoch == known.epoch:
-            return status.sequence < known.sequence
-        return status.epoch == self._former.get(status.key)
 
     def _is_news(self, generation: str, version: int) -> bool:
         return self._view.version > 0 and (self._view.generation, self._view.version) != (generation, version)
@@ -280,14 +248,14 @@ class Router:
             return
         self._recall()
         backends = self._roster.backends
-        self._listings = {name: listing for name, listing in self._listings.items() if name in backends}
-        self._facts = {name: facts for name, facts in self._facts.items() if name in backends}
+        self._replicas.keep(backends)
+        shown = self._replicas.shown(self._roster.berths)
         self._view = View(
             generation=self._view.generation,
             version=self._view.version + 1,
-            backends={name: self._backend_view(settings) for name, settings in backends.items()},
-            catalogue=aggregate(self._listings, self._naming),
-            leaving=tuple(status for key, status in self._shown() if key.backend not in backends),
+            backends={name: self._backend_view(each, shown.get(name, ())) for name, each in backends.items()},
+            catalogue=aggregate(self._replicas.listings, self._naming),
+            leaving=tuple(status for name, left in shown.items() if name not in backends for status in left),
             prefer_zone=self._prefer_zone,
             closing=self._closing,
         )
@@ -300,18 +268,18 @@ class Router:
         recalled = False
         for name, settings in self._roster.backends.items():
             known = self._memory.recall(settings)
-            if known is not None and name not in self._listings:
-                self._listings[name] = known.listing
+            if known is not None and name not in self._replicas.listings:
+                self._replicas.listings[name] = known.listing
                 if known.facts is not None:
-                    self._facts.setdefault(name, known.facts)
+                    self._replicas.facts.setdefault(name, known.facts)
                 recalled = True
         return recalled
 
     def _complete(self) -> bool:
         """Whether every replica has said something since this Router started, or it has published before."""
-        return self._view.version > 0 or all(key in self._statuses for key in self._roster.berths)
+        return self._view.version > 0 or all(key in self._replicas.statuses for key in self._roster.berths)
 
-    def _backend_view(self, settings: BackendSettings) -> BackendView:
+    def _backend_view(self, settings: BackendSettings, replicas: tuple[Status, ...]) -> BackendView:
         return BackendView(
             name=settings.name,
             timeout=settings.timeout,
@@ -325,35 +293,25 @@ class Router:
             retry=settings.retry,
             wakes=settings.scale.min == 0,
             start_timeout=settings.start_timeout,
-            replicas=tuple(status for key, status in self._shown() if key.backend == settings.name),
-            facts=self._facts.get(settings.name),
-            listing=self._listings.get(settings.name, Listing()),
+            replicas=replicas,
+            facts=self._replicas.facts.get(settings.name),
+            listing=self._replicas.listings.get(settings.name, Listing()),
         )
 
-    def _shown(self) -> list[tuple[ReplicaKey, Status]]:
-        """What ingress replicas are told of each replica, in order."""
-        berths = self._roster.berths
-        return [
-            (key, _shown(self._statuses[key], retiring=berths[key].retiring))
-            for key in sorted(berths)
-            if key in self._statuses
-        ]
-
-    def _server_state(self, name: str) -> ServerState:
-        replicas = tuple(status for key, status in self._shown() if key.backend == name)
+    def _server_state(self, name: str, replicas: tuple[Status, ...]) -> ServerState:
         added = self._roster.added.get(name)
         return ServerState(
             name=name,
             origin="file" if added is None else "added",
             wanted=self._roster.count(name),
             source=b"" if added is None else added.source,
-            tools=len(self._listings.get(name, Listing()).tools),
+            tools=len(self._replicas.listings.get(name, Listing()).tools),
             replicas=replicas,
-            loads=tuple(self._loads.get(status.key, Load()) for status in replicas),
+            loads=tuple(self._replicas.load(status.key) for status in replicas),
         )
 
     def _retire_outdated(self) -> None:
-        self._roster.settle([key for key, status in self._statuses.items() if status.state is ReplicaState.UP])
+        self._roster.settle(self._replicas.up)
 
     def _keep_time(self) -> None:
         """Start the rounds, which need a running loop that the constructor of an actor does not have."""
@@ -368,45 +326,15 @@ class Router:
     def look_round(self) -> None:
         """Notice who has gone silent and what is used no longer, and publish what was held back long enough."""
         self._sessions.look_round()
-        in_flight: Counter[str] = Counter()
-        for key, load in self._loads.items():
-            in_flight[key.backend] += load.in_flight
-        self._roster.scale(in_flight)
+        serving = {key.backend for key in self._replicas.up}
+        self._roster.scale(self._replicas.in_flight(), serving)
         now = self._clock()
-        for key, heard_at in self._heard_at.items():
-            status = self._statuses[key]
-            if status.state is not ReplicaState.DOWN and now - heard_at > LOST_SECONDS:
-                log.warning("replica_lost", replica=str(key), silent_seconds=round(now - heard_at))
-                self._statuses[key] = _lost(status)
-                self._loads.pop(key, None)
-                self._publish_soon()
-        if self._view.version == 0 and self._statuses and now - self._started_at >= GATHER_SECONDS:
+        for key in self._replicas.lose(now, LOST_SECONDS):
+            log.warning("replica_lost", replica=str(key), silent_seconds=LOST_SECONDS)
+            self._publish_soon()
+        if self._view.version == 0 and self._replicas.statuses and now - self._started_at >= GATHER_SECONDS:
             self._publish_soon()
         self._tell_metrics()
 
     def _tell_metrics(self) -> None:
-        self._metrics.observe(
-            [
-                BackendFacts(
-                    backend=key.backend,
-                    replica=key.index,
-                    up=status.state is ReplicaState.UP,
-                    restarts=self._restarts.get(key, 0) + status.restarts,
-                    tools=len(self._listings.get(key.backend, Listing()).tools),
-                    breaker=load.breaker,
-                    in_flight=load.in_flight,
-                )
-                for key, status in self._statuses.items()
-                for load in (self._loads.get(key, Load()),)
-            ]
-        )
-
-
-def _shown(status: Status, *, retiring: bool) -> Status:
-    state = ReplicaState.DRAINING if retiring and status.state is ReplicaState.UP else status.state
-    return msgspec.structs.replace(status, state=state, listing=None)
-
-
-def _lost(status: Status) -> Status:
-    """Its next beat finds another sequence here than its own, and so reports in full."""
-    return msgspec.structs.replace(status, state=ReplicaState.DOWN, detail="it gives no sign of life", sequence=-1)
+        self._metrics.observe(self._replicas.backend_facts())
