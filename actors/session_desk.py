@@ -7,8 +7,9 @@ from typing import Final
 
 import structlog
 
+from actors.core.binding import Binding
 from actors.core.session_book import SessionBook
-from actors.core.session_state import Change, Found, SessionNews, SessionState
+from actors.core.session_state import Change, Found, Lose, SessionNews, SessionState
 
 QUIET_SECONDS: Final = 0.02
 """Changes that come together are told together."""
@@ -27,17 +28,27 @@ class SessionDesk:
         gather_seconds: float,
         watch_seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        stands: Callable[[Binding], bool] = lambda _: False,
     ) -> None:
-        """`gather_seconds` is how long ingress replicas have, at the start, to tell the sessions they know."""
+        """`gather_seconds` is how long ingress replicas have, at the start, to tell the sessions they know.
+
+        `stands` says whether the replica of a binding is known to live: then nobody loses it, whoever misses it. An
+        ingress replica may hear of a new binding before it hears of the replica.
+        """
         self._generation = generation
         self._book = book
         self._watch_seconds = watch_seconds
         self._clock = clock
+        self._stands = stands
         self._certain_at = clock() + gather_seconds
         self._told = 0
         """The version that followers were woken for."""
         self._changed = asyncio.Event()
         self._waking: asyncio.TimerHandle | None = None
+
+    def be_certain(self) -> None:
+        """Nobody is there who could tell of sessions: one that is not known now is none."""
+        self._certain_at = self._clock()
 
     def open(self, state: SessionState) -> bool:
         """Open a session; false if there are too many."""
@@ -58,9 +69,10 @@ class SessionDesk:
         )
 
     def change(self, asked: SessionState, change: Change) -> Found:
-        """Find a session, and change it if it lives."""
+        """Find a session, and change it if it lives; but see `stands`."""
         self._recall(asked)
-        self._book.change(asked.nonce, change)
+        if not (isinstance(change, Lose) and self._stands(change.binding)):
+            self._book.change(asked.nonce, change)
         return self.find([asked])
 
     def touch(self, nonces: Iterable[bytes]) -> None:

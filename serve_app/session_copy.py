@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 from actors.core.recent_ends import RecentEnds
-from actors.core.session_state import SessionState
+from actors.core.session_state import SessionState, newer
 
 MAX_STATES: Final = 20_000
 """Sessions kept; those used last stay, and the Router knows the others."""
@@ -51,18 +51,22 @@ class SessionCopy:
         return nonce in self._ends
 
     def adopt(self, state: SessionState, *, told: bool = True) -> None:
-        """Go by this state, unless a newer one or its end is known. `told` says that the Router knows it."""
+        """Go by this state, unless a newer one or its end is known. `told` says that the Router knows it.
+
+        What is known of bindings is kept, see `newer`; if the Router does not know that, it is to be told.
+        """
         nonce, known = state.nonce, self._states.get(state.nonce)
-        if nonce in self._ends or (known is not None and known.version >= state.version):
+        newest = state if known is None else newer(known, state)
+        if nonce in self._ends or newest is known:
             return
-        self._states[nonce] = state
+        self._states[nonce] = newest
         self._states.move_to_end(nonce)
-        if not told:
+        if not told or newest is not state:
             self._untold[nonce] = None
         if len(self._states) > self._max_states:
             oldest, _ = self._states.popitem(last=False)
             self._untold.pop(oldest, None)
-        self._on_change(nonce, state)
+        self._on_change(nonce, newest)
 
     def end(self, nonce: bytes, now: float, *, told: bool = True) -> None:
         """Go by the end of a session. `told` says that the Router knows of it."""

@@ -13,10 +13,13 @@ from typing import Final, TypeVar
 
 import structlog
 
+from actors.core.binding import Binding
 from actors.core.expiring import Expiring
 from actors.core.session_state import (
+    Bind,
     Change,
     Found,
+    Lose,
     SessionState,
     SetLevel,
     Subscribe,
@@ -112,6 +115,10 @@ class Sessions:
             self._copy.adopt(assumed, told=False)
         return self._copy.get(nonce)
 
+    def known(self, nonce: bytes) -> SessionState | None:
+        """A session that this replica has heard of."""
+        return self._copy.get(nonce)
+
     def touch(self, nonce: bytes) -> None:
         """Note that a session is in use; it costs nothing. Whoever keeps a stream open does it now and then."""
         if nonce in self._copy:
@@ -135,6 +142,14 @@ class Sessions:
     async def unsubscribe(self, nonce: bytes, uri: str) -> bool:
         """Take that back; false if the session has ended."""
         return await self._change(nonce, Unsubscribe(uri)) is not None
+
+    async def bind(self, nonce: bytes, binding: Binding) -> SessionState | None:
+        """Bind a session to a replica, unless somebody was faster; nothing if it has ended."""
+        return await self._change(nonce, Bind(binding))
+
+    async def lose(self, nonce: bytes, binding: Binding) -> SessionState | None:
+        """Note that the replica of a binding is gone, if the Router agrees; nothing if the session has ended."""
+        return await self._change(nonce, Lose(binding))
 
     async def follow(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Follow the Router for ever."""

@@ -4,7 +4,7 @@ Callers pass times from one clock, in seconds, that never goes back. An ended se
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Final
@@ -55,6 +55,8 @@ class SessionBook:
         """The version up to which changes are remembered no longer."""
         self.version = 0
         """The number of changes so far."""
+        self.on_change: Callable[[bytes, SessionState | None], None] = _ignore
+        """Told of each change: a nonce, and the session as it is now, or nothing if it has ended."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -161,3 +163,8 @@ class SessionBook:
         self._changes.move_to_end(nonce)
         if len(self._changes) > self._max_changes:
             _, self._forgotten = self._changes.popitem(last=False)
+        self.on_change(nonce, self.find(nonce))
+
+
+def _ignore(_nonce: bytes, _state: SessionState | None) -> None:
+    """Nobody wants to know."""

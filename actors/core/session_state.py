@@ -5,6 +5,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from actors.core.binding import Binding, Bindings, binding_at, merged_bindings, with_binding
+
 MAX_SUBSCRIPTIONS: Final = 256
 """Of one session."""
 
@@ -31,6 +33,8 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True):
     version: int = 0
     """How often it was changed, its opening included: of two states of a session the higher is newer. 0 is one that was
     assumed, of a session whose id is good but whose history is not known."""
+    bindings: Bindings = ()
+    """The replicas that its calls must come to, where its server is a sticky one."""
 
 
 class SetLevel(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -51,7 +55,19 @@ class Unsubscribe(msgspec.Struct, frozen=True, array_like=True, tag=True):
     uri: str
 
 
-Change = SetLevel | Subscribe | Unsubscribe
+class Bind(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Calls to this backend are to come to this replica."""
+
+    binding: Binding
+
+
+class Lose(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """The replica of this binding is gone, or takes no calls any more."""
+
+    binding: Binding
+
+
+Change = SetLevel | Subscribe | Unsubscribe | Bind | Lose
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True):
@@ -84,7 +100,10 @@ def opened(nonce: bytes, owner: str, client_info: bytes) -> SessionState:
 
 
 def changed(state: SessionState, change: Change) -> SessionState:
-    """The state after a change: the same one if it changes nothing, or would be a subscription too many."""
+    """The state after a change: the same one if it changes nothing, or would be a subscription or a binding too many.
+
+    Who was first to bind a session, or to lose the same binding, has done it; whoever comes later changes nothing.
+    """
     match change:
         case SetLevel(level):
             after = replace(state, log_level=level)
@@ -92,11 +111,16 @@ def changed(state: SessionState, change: Change) -> SessionState:
             after = replace(state, subscriptions=_with_all(state.subscriptions, (uri,)))
         case Unsubscribe(uri):
             after = replace(state, subscriptions=tuple(each for each in state.subscriptions if each != uri))
+        case Bind(binding):
+            after = replace(state, bindings=with_binding(state.bindings, binding))
+        case Lose(binding):
+            held = binding_at(state.bindings, binding.backend) == binding
+            after = replace(state, bindings=with_binding(state.bindings, binding.lost)) if held else state
     return state if after == state else replace(after, version=state.version + 1)
 
 
 def merged(known: SessionState, told: SessionState) -> SessionState:
-    """What two that knew a session make of it: the newer state.
+    """What two that knew a session make of it: the newer state, and the newer of all bindings.
 
     Where both changed it equally often, apart from each other, the client is rather told too much than too little.
     """
@@ -106,11 +130,22 @@ def merged(known: SessionState, told: SessionState) -> SessionState:
             client_info=known.client_info or told.client_info,
             log_level=known.log_level or told.log_level,
             subscriptions=_with_all(known.subscriptions, told.subscriptions),
+            bindings=merged_bindings(known.bindings, told.bindings),
             version=known.version + 1,
         )
-    if told.version > known.version:
-        return replace(told, client_info=told.client_info or known.client_info)
-    return known
+    state = newer(known, told)
+    return replace(state, client_info=state.client_info or known.client_info) if state is not known else known
+
+
+def newer(known: SessionState, told: SessionState) -> SessionState:
+    """The newer of two states, or the known one.
+
+    It has the newer of all bindings, and is newer than both if it took some from the other: nobody may forget where a
+    session is.
+    """
+    state = told if told.version > known.version else known
+    bindings = merged_bindings(known.bindings, told.bindings)
+    return state if bindings == state.bindings else replace(state, bindings=bindings, version=state.version + 1)
 
 
 def _with_all(subscriptions: tuple[str, ...], uris: tuple[str, ...]) -> tuple[str, ...]:

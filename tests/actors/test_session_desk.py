@@ -1,11 +1,13 @@
 """The Router's desk for sessions: who follows hears soon, and a Router that has just started ends nobody's session."""
 
 import asyncio
+from collections.abc import Collection
 
 from structlog.testing import capture_logs
 
+from actors.core.binding import Binding
 from actors.core.session_book import SessionBook
-from actors.core.session_state import Found, SessionState, SetLevel, opened
+from actors.core.session_state import Bind, Found, Lose, SessionState, SetLevel, opened
 from actors.core.settings import Naming, ServerSettings
 from actors.router import GATHER_SECONDS, Router
 from actors.session_desk import SessionDesk
@@ -18,13 +20,16 @@ ONE = opened(b"1" * 16, "alice", b"{}")
 TWO = opened(b"2" * 16, "bob", b"{}")
 
 
-def desk_of(clock: HandClock, *, watch_seconds: float = LIMIT, gather_seconds: float = 0.0) -> SessionDesk:
+def desk_of(
+    clock: HandClock, *, watch_seconds: float = LIMIT, gather_seconds: float = 0.0, living: Collection[str] = ()
+) -> SessionDesk:
     return SessionDesk(
         "g1",
         SessionBook(idle_seconds=IDLE, max_sessions=10),
         gather_seconds=gather_seconds,
         watch_seconds=watch_seconds,
         clock=clock,
+        stands=lambda binding: binding.epoch in living,
     )
 
 
@@ -97,6 +102,31 @@ async def test_a_change_is_found_and_a_change_of_what_ended_is_none() -> None:
 
     assert [state.log_level for state in changed.states] == ["error"]
     assert unknown == Found((), (TWO.nonce,))
+
+
+async def test_of_two_who_bind_a_session_the_second_hears_what_the_first_has_done() -> None:
+    desk = desk_of(HandClock())
+    desk.open(ONE)
+    first, second = Binding("git", 1, 0, "e1"), Binding("git", 1, 1, "e1")
+
+    answers = [desk.change(ONE, Bind(binding)) for binding in (first, second)]
+
+    assert [[state.bindings for state in found.states] for found in answers] == [[(first,)], [(first,)]]
+
+
+async def test_nobody_loses_a_replica_that_is_known_to_live() -> None:
+    living = {"e1"}
+    desk = desk_of(HandClock(), living=living)
+    desk.open(ONE)
+    binding = Binding("git", 1, 0, "e1")
+    desk.change(ONE, Bind(binding))
+
+    early = desk.change(ONE, Lose(binding))
+    living.clear()
+    late = desk.change(ONE, Lose(binding))
+
+    assert [state.bindings for state in early.states] == [(binding,)]
+    assert [state.bindings for state in late.states] == [(binding.lost,)]
 
 
 async def test_a_change_is_not_lost_on_a_desk_that_has_just_opened() -> None:

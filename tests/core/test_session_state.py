@@ -1,25 +1,34 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.core.binding import Binding, binding_at
 from actors.core.session_state import (
     MAX_CLIENT_INFO_BYTES,
     MAX_SUBSCRIPTION_BYTES,
     MAX_SUBSCRIPTIONS,
+    Bind,
     Change,
+    Lose,
     SessionState,
     SetLevel,
     Subscribe,
     Unsubscribe,
     changed,
     merged,
+    newer,
     opened,
 )
 
 NEW = opened(b"n" * 16, "alice", b'{"name":"c"}')
 
 uris = st.sampled_from(["file:///a", "file:///b", "file:///c"])
+bound = st.builds(Binding, st.sampled_from(["git", "db"]), st.integers(1, 3), st.integers(0, 1), st.just("e1"))
 changes = st.one_of(
-    st.builds(SetLevel, st.sampled_from(["debug", "error"])), st.builds(Subscribe, uris), st.builds(Unsubscribe, uris)
+    st.builds(SetLevel, st.sampled_from(["debug", "error"])),
+    st.builds(Subscribe, uris),
+    st.builds(Unsubscribe, uris),
+    st.builds(Bind, bound),
+    st.builds(Lose, bound),
 )
 histories = st.lists(changes, max_size=6)
 
@@ -40,6 +49,20 @@ def test_a_change_makes_a_newer_state_and_no_change_leaves_the_same_one() -> Non
     assert changed(subscribed, Subscribe("file:///a")) is subscribed
     assert changed(subscribed, Unsubscribe("file:///b")) is subscribed
     assert changed(subscribed, Unsubscribe("file:///a")).subscriptions == ()
+
+
+def test_a_session_is_bound_once_and_loses_only_what_it_has() -> None:
+    first, second = Binding("git", 1, 0, "e1"), Binding("git", 1, 1, "e1")
+    bound = changed(NEW, Bind(first))
+    lost = changed(bound, Lose(first))
+
+    assert (bound.bindings, bound.version) == ((first,), 2)
+    assert changed(bound, Bind(second)) is bound
+    assert changed(bound, Lose(second)) is bound
+    assert (lost.bindings, lost.version) == ((first.lost,), 3)
+    assert changed(lost, Lose(first)) is lost
+    assert changed(lost, Bind(first)) is lost
+    assert changed(lost, Bind(Binding("git", 3, 1, "e1"))).bindings == (Binding("git", 3, 1, "e1"),)
 
 
 def test_a_session_has_so_many_subscriptions_and_no_more() -> None:
@@ -82,8 +105,25 @@ def test_who_knew_different_things_agrees_once_the_merged_state_is_told(
 
     assert merged(agreed, told) == merged(told, agreed) == agreed
     assert merged(agreed, known) == merged(known, agreed) == agreed
+    for state in (known, told):
+        for binding in state.bindings:
+            kept = binding_at(agreed.bindings, binding.backend)
+            assert kept is not None
+            assert kept.number >= binding.number
     if known.version == told.version:
         assert set(agreed.subscriptions) == {*known.subscriptions, *told.subscriptions}
+
+
+def test_a_binding_is_not_forgotten_for_a_newer_state_that_lacks_it() -> None:
+    bound = changed(NEW, Bind(Binding("git", 1, 0, "e1")))
+    later = after(NEW, [SetLevel("debug"), Subscribe("file:///a")])
+
+    both = newer(bound, later)
+
+    assert (both.log_level, both.bindings, both.version) == ("debug", bound.bindings, later.version + 1)
+    assert merged(bound, later) == merged(later, bound) == newer(later, bound) == both
+    assert newer(both, later) is both
+    assert newer(later, both) is both
 
 
 def test_a_state_that_was_assumed_takes_nothing_from_one_that_is_known() -> None:

@@ -1,7 +1,8 @@
 """An ingress replica's copy of the sessions: the newest state, no end undone, and nothing left untold."""
 
+from actors.core.binding import Binding
 from actors.core.recent_ends import KEEP_SECONDS
-from actors.core.session_state import SessionState, SetLevel, changed, opened
+from actors.core.session_state import Bind, SessionState, SetLevel, changed, opened
 from serve_app.session_copy import SessionCopy
 from tests.support.session_router import Heard
 
@@ -18,6 +19,23 @@ def test_only_a_newer_state_is_gone_by_and_spoken_of() -> None:
 
     assert copy.get(ONE.nonce) == NOISY
     assert heard.changes == [(ONE.nonce, ONE), (ONE.nonce, NOISY)]
+
+
+def test_a_binding_made_here_outlives_newer_states_of_others_and_is_told() -> None:
+    heard = Heard()
+    copy = SessionCopy(heard)
+    bound = changed(ONE, Bind(Binding("git", 1, 0, "e1")))
+    later = changed(NOISY, SetLevel("error"))
+    copy.adopt(bound, told=False)
+
+    copy.adopt(later)
+
+    known = copy.get(ONE.nonce)
+    assert known is not None
+    assert (known.log_level, known.bindings) == ("error", bound.bindings)
+    assert known.version > later.version
+    assert heard.changes[-1] == (ONE.nonce, known)
+    assert copy.untold(9) == ((known,), ())
 
 
 def test_a_state_that_arrives_after_the_end_is_late() -> None:

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from actors.core.binding import Binding, binding_at
 from actors.core.session_state import SessionState
 from actors.router import GATHER_SECONDS
 from serve_app.sessions import Sessions
@@ -18,6 +19,8 @@ from tests.support.session_router import IDLE_SECONDS, Heard, SessionRouter
 MAX_SESSIONS = 4
 OWNERS = ("crowd", "modest")
 """One who opens without measure, and one who stays within the limit."""
+
+BACKENDS = ("git", "db")
 
 replicas = st.integers(0, 1)
 picks = st.integers(0, 1000)
@@ -40,6 +43,8 @@ class SessionsMachine(RuleBasedStateMachine):
         """Sessions of the modest owner, that nobody has ended."""
         self.ended: set[bytes] = set()
         """Sessions that somebody has ended."""
+        self.bound: dict[tuple[bytes, str], int] = {}
+        """The number of the newest binding that anybody was told."""
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(work, 10.0))
@@ -52,6 +57,13 @@ class SessionsMachine(RuleBasedStateMachine):
     def find(self, replica: int, nonce: bytes) -> SessionState | None:
         found: SessionState | None = self.do(self.replicas[replica].find(nonce, self.owner[nonce]))
         return found
+
+    def note(self, state: SessionState | None) -> None:
+        if state is None:
+            return
+        for binding in state.bindings:
+            key = state.nonce, binding.backend
+            self.bound[key] = max(self.bound.get(key, 0), binding.number)
 
     @initialize(settled=st.booleans())
     def begin(self, settled: bool) -> None:
@@ -78,7 +90,7 @@ class SessionsMachine(RuleBasedStateMachine):
         self.do(self.replicas[replica].end(nonce))
 
     @precondition(lambda self: self.owner)
-    @rule(replica=replicas, pick=picks, kind=st.sampled_from(["level", "subscribe", "unsubscribe"]))
+    @rule(replica=replicas, pick=picks, kind=st.sampled_from(["level", "subscribe", "unsubscribe", "bind", "lose"]))
     def change(self, replica: int, pick: int, kind: str) -> None:
         nonce = list(self.owner)[pick % len(self.owner)]
         sessions = self.replicas[replica]
@@ -87,6 +99,13 @@ class SessionsMachine(RuleBasedStateMachine):
                 self.do(sessions.set_level(nonce, str(pick)))
             case "subscribe":
                 self.do(sessions.subscribe(nonce, f"file:///{pick % 3}"))
+            case "bind":
+                binding = Binding(BACKENDS[pick % 2], pick % 5 + 1, pick % 3, "e1")
+                self.note(self.do(sessions.bind(nonce, binding)))
+            case "lose":
+                known = sessions.known(nonce)
+                for binding in known.bindings if known is not None else ():
+                    self.note(self.do(sessions.lose(nonce, binding)))
             case _:
                 self.do(sessions.unsubscribe(nonce, f"file:///{pick % 3}"))
 
@@ -151,6 +170,10 @@ class SessionsMachine(RuleBasedStateMachine):
                 assert self.find(1, nonce) is None
         for nonce in self.modest:
             assert self.router.book.find(nonce) is not None
+        for (nonce, backend), number in self.bound.items():
+            state = self.router.book.find(nonce)
+            binding = None if state is None else binding_at(state.bindings, backend)
+            assert state is None or (binding is not None and binding.number >= number)
 
     @invariant()
     def who_heard_of_an_end_never_finds_the_session_again(self) -> None:

@@ -22,6 +22,7 @@ from actors.core.principal import Verdict
 from actors.core.revisions import Era
 from actors.core.settings import Naming, ServerSettings
 from actors.core.tally import Report
+from actors.core.traffic_settings import BalancerSettings, Stickiness
 from actors.core.view import BackendView, View
 from actors.refs import ActorGone
 from actors.watchers import BEGUN
@@ -33,6 +34,7 @@ from serve_app.outlook import Outlook
 from serve_app.tallying import Tallying
 from tests.support.bus import SECRET, RecordingBackend, until
 from tests.support.hand_clock import HandClock
+from tests.support.session_router import SessionRouter
 
 FACTS = Facts(
     Era.MODERN, "2026-07-28", b'{"name":"upstream","version":"7"}', b'{"tools":{},"resources":{},"prompts":{}}'
@@ -176,6 +178,10 @@ class Plan:
     facts: Mapping[str, Facts | None] = field(default_factory=dict)
     """By backend; `FACTS` for those not named, `None` for one that was never up."""
     naming: Naming = Naming.QUALIFIED
+    stickiness: Stickiness = Stickiness.OFF
+    balancer: BalancerSettings = field(default_factory=BalancerSettings)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """More fields of every `BackendView`, of what its calls may cost."""
     timeout: float = 30.0
     keep_alive: float = 15.0
     grace: float = 5.0
@@ -190,6 +196,9 @@ def view_of(replicas: Sequence[Replica], plan: Plan, version: int = 1) -> View:
         name: BackendView(
             name=name,
             timeout=plan.timeout,
+            stickiness=plan.stickiness,
+            balancer=plan.balancer,
+            **plan.limits,
             replicas=tuple(replica.status() for replica in replicas if replica.key.backend == name),
             facts=plan.facts.get(name, FACTS),
             listing=known.get(name, Listing()),
@@ -210,9 +219,11 @@ class House:
         self.metrics = MetricsDouble()
         self.clock = HandClock()
         self._doorways: list[Doorway] = []
+        self._version = 1
 
-    def doorway(self) -> Doorway:
-        """Another ingress replica, which knows of all replicas and links to them."""
+    def doorway(self, router: SessionRouter | None = None) -> Doorway:
+        """Another ingress replica, which knows of all replicas and links to them; mostly there is no Router."""
+        find_router = _no_router if router is None else router.find
         plan = self.plan
         address = f"unix:{self.folder}/ingress-{len(self._doorways)}"
         dialled: list[CallerLink] = []
@@ -230,7 +241,7 @@ class House:
             links,
             tallying,
             SECRET,
-            _no_router,
+            find_router,
             idle_seconds=1800.0,
             dice=random.Random(4).random,
             node="here",
@@ -248,10 +259,16 @@ class House:
             lambda: self.metrics,  # type: ignore[arg-type, return-value]
             body_seconds=plan.body_seconds,
         )
-        outlook.adopt(view_of(self.replicas, plan))
+        outlook.adopt(view_of(self.replicas, plan, self._version))
         doorway = Doorway(ingress, links, outlook, tallying, assembly, dialled)
         self._doorways.append(doorway)
         return doorway
+
+    def publish(self) -> None:
+        """Tell every ingress what there is now."""
+        self._version += 1
+        for doorway in self._doorways:
+            doorway.outlook.adopt(view_of(self.replicas, self.plan, self._version))
 
     async def close(self) -> None:
         for doorway in self._doorways:

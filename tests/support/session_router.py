@@ -26,6 +26,8 @@ class SessionRouter:
         """Whether it answers nothing but news."""
         self.calls: list[str] = []
         """The name of every call but those for news."""
+        self.living: set[str] = set()
+        """The lives of replicas that it knows to live."""
         self.generation = 0
         self.book: SessionBook
         self.desk: SessionDesk
@@ -46,6 +48,7 @@ class SessionRouter:
             gather_seconds=GATHER_SECONDS if gathers else 0.0,
             watch_seconds=self._watch_seconds,
             clock=self.clock,
+            stands=lambda binding: binding.epoch in self.living,
         )
 
     def find(self) -> RouterRef:
