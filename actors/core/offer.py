@@ -1,5 +1,6 @@
 """What one endpoint offers to its clients: its lists, capabilities and name, rendered once for each View."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
@@ -8,6 +9,7 @@ import msgspec
 import xxhash
 
 from actors.core import headers, jsonrpc
+from actors.core.care import READING_METHODS, Care, care_of
 from actors.core.catalogue import Catalogue, Entry
 from actors.core.cursor import page_of
 from actors.core.identity import GATEWAY_INFO
@@ -17,6 +19,7 @@ from actors.core.promises import merged, promised
 from actors.core.rendering import complete
 from actors.core.revisions import HANDSHAKE_REVISIONS, MODERN_REVISIONS, Era, era_of
 from actors.core.routing import Rejection, Route, route, route_unchanged
+from actors.core.time_limit import TOOLS_CALL
 from actors.core.tool_entry import tool_for
 from actors.core.view import View
 
@@ -30,6 +33,11 @@ CHANGES: Final = {
 }
 """The lists whose change each `notifications/<key>/list_changed` tells."""
 
+STALE_KEY: Final = "only1mcp/stale"
+"""In the `_meta` of a list: the backends whose entries are the last ones known, because none of theirs is up."""
+
+NO_META: Final = b"{}"
+
 INVALID_CURSOR: Final = Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor")
 
 
@@ -42,6 +50,7 @@ class Offer:
         self._page_entries = page_entries
         self._first_pages: dict[tuple[Kind, str], bytes] = {}
         self._annotated: dict[str, tuple[headers.ParamHeader, ...]] = {}
+        self._care: dict[str, Care] = {}
 
     @property
     def facts(self) -> Facts | None:
@@ -103,6 +112,21 @@ class Offer:
             self._annotated[tool] = known
         return known
 
+    def care(self, method: str, name: str) -> Care:
+        """How careful to be with a request that may have run; `name` is what the client calls the tool, if it is one.
+
+        What is unknown may do harm.
+        """
+        if method != TOOLS_CALL:
+            return Care.READS if method in READING_METHODS else Care.ONCE
+        known = self._care.get(name)
+        if known is None:
+            entry = self.catalogue.tools.get(name)
+            if entry is None:
+                return Care.ONCE
+            known = self._care[name] = care_of(entry.body)
+        return known
+
     def _page(self, kind: Kind, revision: str, cursor: str | None) -> bytes | Rejection:
         page = page_of(self.catalogue.of(kind), kind, cursor, self._page_entries)
         if page is None:
@@ -111,7 +135,15 @@ class Offer:
         members: Object = {kind.value: msgspec.Raw(b"[" + bodies + b"]")}
         if page.next is not None:
             members["nextCursor"] = jsonrpc.raw(page.next)
-        return complete(members, self._server_info) if era_of(revision) is Era.MODERN else jsonrpc.encode(members)
+        stale = self._stale(page.entries)
+        if era_of(revision) is Era.MODERN:
+            return complete(members, self._server_info, stale)
+        return jsonrpc.encode({**members, "_meta": msgspec.Raw(stale)} if stale != NO_META else members)
+
+    def _stale(self, entries: Iterable[Entry]) -> bytes:
+        """The `_meta` that names the backends of entries which none of their replicas confirms at the moment."""
+        names = sorted({entry.backend for entry in entries if not self.view.backends[entry.backend].up})
+        return jsonrpc.encode({STALE_KEY: names}) if names else NO_META
 
     def _body(self, kind: Kind, entry: Entry, revision: str) -> bytes:
         facts = self.view.backends[entry.backend].facts

@@ -59,9 +59,12 @@ def error_for(era: Era, method: str, reply: Reply) -> tuple[int, bytes]:
     return code, jsonrpc.encode({**jsonrpc.decode_object(reply.body), "code": jsonrpc.raw(code)})
 
 
-def complete(members: Object, server_info: bytes = _GATEWAY_INFO) -> bytes:
-    """A complete modern result of our own, with the hints and the `serverInfo`, a JSON object, that it owes."""
-    owed = {RESULT_TYPE: COMPLETE, **CACHE_HINTS, "_meta": _meta(server_info)}
+def complete(members: Object, server_info: bytes = _GATEWAY_INFO, meta: bytes = b"{}") -> bytes:
+    """A complete modern result of our own, with the hints and the `serverInfo`, a JSON object, that it owes.
+
+    `meta` is what else its `_meta` has, a JSON object.
+    """
+    owed = {RESULT_TYPE: COMPLETE, **CACHE_HINTS, "_meta": _meta(server_info, meta)}
     return jsonrpc.encode({**{key: msgspec.Raw(value) for key, value in owed.items()}, **members})
 
 

@@ -4,12 +4,14 @@ import pytest
 from mcp_types import DiscoverResult, InitializeResult
 
 from actors.core import jsonrpc
+from actors.core.care import Care
 from actors.core.catalogue import aggregate
 from actors.core.headers import ParamHeader
 from actors.core.identity import GATEWAY_INFO
 from actors.core.listing import Facts, Item, Kind, Listing
+from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.naming import Owned
-from actors.core.offer import CHANGES, INVALID_CURSOR, Offer
+from actors.core.offer import CHANGES, INVALID_CURSOR, STALE_KEY, Offer
 from actors.core.promises import AGGREGATED
 from actors.core.revisions import LATEST_HANDSHAKE, LATEST_MODERN, Era
 from actors.core.routing import Rejection, Route
@@ -35,10 +37,16 @@ def facts(info: bytes = GIT_INFO, instructions: str | None = None, capabilities:
     return Facts(Era.HANDSHAKE, LATEST_HANDSHAKE, info, capabilities, instructions)
 
 
-def view(git: Facts | None = None, web: Facts | None = None, listing: Listing = GIT) -> View:
+def replica(backend: str, state: ReplicaState = ReplicaState.UP) -> tuple[Status, ...]:
+    return (Status(ReplicaKey(backend, 0), "e", 1, "n", "unix:/s", None, state),)
+
+
+def view(
+    git: Facts | None = None, web: Facts | None = None, listing: Listing = GIT, web_is: ReplicaState = ReplicaState.UP
+) -> View:
     backends = {
-        "git": BackendView("git", 9.0, facts=git, listing=listing),
-        "web": BackendView("web", 9.0, facts=web, listing=WEB),
+        "git": BackendView("git", 9.0, replicas=replica("git"), facts=git, listing=listing),
+        "web": BackendView("web", 9.0, replicas=replica("web", web_is), facts=web, listing=WEB),
     }
     return View("g", 1, backends, aggregate({"git": listing, "web": WEB}, Naming.QUALIFIED))
 
@@ -71,6 +79,20 @@ def test_modern_lists_are_the_same_with_what_modern_results_owe(kind, backend):
         "_meta": {jsonrpc.SERVER_INFO_KEY: GATEWAY_INFO},
     }
     assert listed == json.loads(offer.list_result(kind, LATEST_HANDSHAKE)) | owed
+
+
+@pytest.mark.parametrize("revision", [LATEST_HANDSHAKE, LATEST_MODERN])
+def test_a_list_says_whose_entries_nobody_confirms_at_the_moment(revision):
+    before, after = (view(web_is=state) for state in (ReplicaState.DOWN, ReplicaState.UP))
+
+    stale, confirmed = (json.loads(Offer(each, None).list_result(Kind.TOOLS, revision)) for each in (before, after))
+
+    assert stale["_meta"].pop(STALE_KEY) == ["web"]
+    assert stale["tools"] == confirmed["tools"]
+    assert {"_meta": {}, **confirmed} == stale
+    assert STALE_KEY not in json.loads(Offer(before, "git").list_result(Kind.TOOLS, revision)).get("_meta", {})
+    assert STALE_KEY not in json.loads(Offer(before, None).list_result(Kind.RESOURCES, revision)).get("_meta", {})
+    assert Offer(before, None).digests == Offer(after, None).digests
 
 
 def test_a_list_is_rendered_once_for_each_view():
@@ -265,3 +287,22 @@ def test_only_modern_clients_hear_of_tasks(backend):
 
     assert discovered["extensions"] == json.loads(declared)["extensions"]
     assert initialized["extensions"] == {"io.modelcontextprotocol/ui": {"a": 1}}
+
+
+@pytest.mark.parametrize(("backend", "prefix"), [(None, "git__"), ("git", "")])
+def test_a_tool_that_says_that_it_only_reads_may_run_again(backend, prefix):
+    offer = Offer(view(), backend)
+
+    for _ in range(2):  # the second time it is remembered
+        assert offer.care("tools/call", f"{prefix}status") is Care.READS
+        assert offer.care("tools/call", f"{prefix}push") is Care.ONCE
+
+
+def test_what_is_unknown_runs_once_and_what_only_reads_by_its_nature_may_run_again():
+    offer = Offer(view(), None)
+
+    assert offer.care("tools/call", "none") is Care.ONCE
+    assert offer.care("tasks/cancel", "") is Care.ONCE
+    assert offer.care("anything/else", "git__status") is Care.ONCE
+    reading = ["resources/read", "prompts/get", "completion/complete", "tools/list", "resources/templates/list"]
+    assert all(offer.care(method, "") is Care.READS for method in reading)
