@@ -1,7 +1,7 @@
 """One call between an exchange and a server: started, followed, ended once, and handed back to the breaker."""
 
+import math
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from actors.bus.exchange import Exchange
@@ -35,8 +35,8 @@ class RunningCall:
     """Listens to the server on behalf of an exchange. No task of its own: callbacks and one timer.
 
     While a question of the server waits for its answer the call is parked: its own limit stands still, and
-    `park_seconds` count instead. `may_park` is asked before that, and can refuse. `clock` is monotonic, in seconds;
-    `call_later` is the loop's, if it is not given.
+    `park_seconds` count instead. `may_park` is asked before that, and can refuse. `anew` and `most` are what progress
+    does to that limit, see `CallLimit`. `clock` is monotonic, in seconds; `call_later` is the loop's, if not given.
     """
 
     __slots__ = (
@@ -67,6 +67,8 @@ class RunningCall:
         *,
         park_seconds: float,
         may_park: Callable[[], bool],
+        anew: float | None = None,
+        most: float = math.inf,
         call_later: CallLater | None = None,
     ) -> None:
         self._exchange = exchange
@@ -77,7 +79,7 @@ class RunningCall:
         self._clock = clock
         self._park_seconds = park_seconds
         self._may_park = may_park
-        self._limit = CallLimit(clock, call_later)
+        self._limit = CallLimit(clock, call_later, anew=anew, most=most)
         self._waits = False
         self._upstream: Upstream | None = None
         self._number: int | None = None
@@ -104,7 +106,7 @@ class RunningCall:
         self._waits = True
         self._exchange.on_cancel = self.cancel
         self._exchange.on_answer = self._answered
-        self._limit.start(seconds, partial(self._expired, seconds))
+        self._limit.start(seconds, self._expired)
 
     def start(self, upstream: Upstream, seconds: float) -> None:
         """Send the call; it is given up after so many seconds, counted from `wait` if that came first."""
@@ -117,6 +119,7 @@ class RunningCall:
 
     def progress(self, params: bytes) -> None:
         """See `Listener.progress`; dropped when the reader is too slow, as progress may be."""
+        self._limit.renew()
         self._exchange.emit(EventKind.PROGRESS, params)
 
     def log(self, params: bytes) -> None:
@@ -158,8 +161,8 @@ class RunningCall:
         """The client wants it no more: tell the server."""
         self._give_up(Failure(FailureKind.CANCELLED, self._name, reason), reason, speaks_well=None)
 
-    def _expired(self, seconds: float) -> None:
-        self._give_up(Failure(FailureKind.TIMEOUT, self._name, f"after {seconds:g} s"), "timeout", speaks_well=False)
+    def _expired(self, detail: str) -> None:
+        self._give_up(Failure(FailureKind.TIMEOUT, self._name, detail), "timeout", speaks_well=False)
 
     def _unanswered(self) -> None:
         detail = f"nobody answered the server's question within {self._park_seconds:g} s"

@@ -9,6 +9,7 @@ from actors.core.call import Call
 from actors.core.client import Client
 from actors.core.jsonrpc import Object
 from actors.core.routing import Route
+from actors.core.time_limit import Limits, time_limit
 
 HOP_KEYS: Final = (
     jsonrpc.PROTOCOL_VERSION_KEY,
@@ -42,6 +43,10 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         """The client's progress token, raw JSON: a string or a number. Anything else asks for nothing."""
         token = bytes(self.meta.get(jsonrpc.PROGRESS_KEY, b""))
         return token if token[:1] in _TOKEN_STARTS else None
+
+    def time_limit(self, route: Route, limits: Limits) -> float:
+        """Seconds this request may take at its backend, whose limits these are."""
+        return time_limit(limits, self.method, route.owned.name)
 
     def call(self, route: Route, time_left: float, ticket: bytes = b"") -> Call:
         """The call that this request needs; `time_left` in seconds, `ticket` as `Call.ticket`."""

@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from actors.core.session_state import SessionState
 from actors.core.task_ids import TaskIds
-from actors.refs import RouterRef
+from actors.refs import ActorGone, RouterRef
+from serve_app.bindings import Bindings
 from serve_app.downstream.bridge import Bridge
 from serve_app.downstream.channel import Common
 from serve_app.downstream.channels import Channels
@@ -25,6 +28,7 @@ from serve_app.downstream.ws_door import WsDoor
 from serve_app.links import Links
 from serve_app.outlook import Outlook
 from serve_app.relay import Relay
+from serve_app.retries import Retries
 from serve_app.sessions import Sessions
 from serve_app.tallying import Tallying
 
@@ -58,12 +62,14 @@ class Assembly:
             Questions(secret, links),
             Trails(secret),
             TaskIds(secret),
+            Retries(dice, clock, wake=partial(_wake, find_router)),
             keep_alive_seconds,
             grace_seconds,
         )
         self.sessions = Sessions(find_router, self._changed, idle_seconds=idle_seconds, clock=clock)
-        self.door = Door(links, tallying, ways, clock)
-        watches = Watches(outlook, links, dice)
+        bindings = Bindings(links, self.sessions, lambda: outlook.view)
+        self.door = Door(links, bindings, tallying, ways, clock)
+        watches = Watches(outlook, links, bindings, dice)
         self.modern = Modern(self.door, Listening(self.door, watches, keep_alive_seconds=keep_alive_seconds))
         self.streams = Streams(watches, self.sessions, keep_alive_seconds=keep_alive_seconds)
         self.legacy = Legacy(self.door, self.sessions, self.streams, secret, wall_clock)
@@ -75,3 +81,8 @@ class Assembly:
 
     def _changed(self, nonce: bytes, state: SessionState | None) -> None:
         self.streams.changed(nonce, state)
+
+
+def _wake(find_router: Callable[[], RouterRef], backend: str) -> None:
+    with suppress(ActorGone):  # without a Router nothing can be started, and the call fails after a while
+        find_router().wake(backend)

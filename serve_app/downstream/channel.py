@@ -239,7 +239,7 @@ class Channel:
 
     async def _hand_on(self, message: Envelope | Response, client: Client, last: Say | None) -> None:
         asked = message.id if isinstance(message, Envelope) else None
-        state = await self._common.sessions.find(client.session, client.account)
+        state = await self._common.door.bindings.find(client.session, client.account, client.endpoint)
         offer = self._entrance.find_offer()
         if state is None:
             self._common.streams.changed(client.session, None)

@@ -1,11 +1,13 @@
 """What the downstream renderers share: where they are, whom they serve, and how a request gets to its backend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from actors.core import jsonrpc
+from actors.core.balance_key import affinity_of
+from actors.core.care import Care
 from actors.core.client import Client
 from actors.core.continuation import Continuation, Way
 from actors.core.headers import check_params
@@ -17,16 +19,18 @@ from actors.core.principal import Principal
 from actors.core.request import Request
 from actors.core.revisions import Era
 from actors.core.routing import Rejection, Route
-from actors.core.settings import Isolation
 from actors.core.tally import ERROR, OK, CallLabels, outcome_label
 from actors.core.tasks import TASK_METHODS, route_task
 from actors.core.trail import Trail
 from actors.core.view import BackendView
 from actors.core.where import Where
+from serve_app.bindings import Bindings, is_bound
+from serve_app.bound_flight import BoundFlight
 from serve_app.downstream.bridge import ANOTHER, answers_of, continued_params
 from serve_app.downstream.passage import ERROR_STATUS, Passage, Ways
 from serve_app.downstream.responder import Responder
 from serve_app.flight import Flight
+from serve_app.hedge import Course, Hedge
 from serve_app.http import Headers
 from serve_app.links import Links
 from serve_app.tallying import Tallying
@@ -44,14 +48,19 @@ class Visit(msgspec.Struct, frozen=True):
     responder: Responder
     resumable: bool = False
     """Whether the client can fetch what it missed with an event id."""
+    raw: Mapping[bytes, bytes] = {}
+    """All headers, lower-case names; none where there is no HTTP."""
 
 
 class Door:
     """Sends requests on, and counts what becomes of them."""
 
-    def __init__(self, links: Links, tallying: Tallying, ways: Ways, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, links: Links, bindings: Bindings, tallying: Tallying, ways: Ways, clock: Callable[[], float]
+    ) -> None:
         """`clock` is monotonic and in seconds."""
         self.links = links
+        self.bindings = bindings
         self.tallying = tallying
         self.ways = ways
         self._clock = clock
@@ -115,7 +124,7 @@ class Door:
         self.tallying.tally.count(CallLabels("", request.method, ERROR), 0.0)
 
     async def _fly(
-        self, visit: Visit, request: Request, backend: BackendView, flight: Flight, trail: str | None = None
+        self, visit: Visit, request: Request, backend: BackendView, flight: Course, trail: str | None = None
     ) -> None:
         passage = Passage(self.ways, flight, request, visit.responder, backend, resumable=visit.resumable, trail=trail)
         started = self._clock()
@@ -130,7 +139,7 @@ class Door:
         finally:
             self.tallying.tally.count(CallLabels(backend.name, request.method, label), self._clock() - started)
 
-    def _prepare(self, visit: Visit, request: Request) -> tuple[BackendView, Flight] | Rejection:
+    def _prepare(self, visit: Visit, request: Request) -> tuple[BackendView, Course] | Rejection:
         """The backend of a request and the way there. Rungs, in order:
 
         1. A request that continues a call has a state which is ours, and its own.
@@ -153,9 +162,21 @@ class Door:
         if route.replica is not None:
             return self._to_replica(request, route, backend, ReplicaKey(backend.name, route.replica))
         if continued is None:
-            affinity = affinity_of(request.client, backend.isolation)
-            return backend, Flight(self.links, backend, request.call(route, backend.timeout), affinity=affinity)
+            return backend, self._open(visit, request, route, backend)
         return self._continue(request, route, backend, *continued)
+
+    def _open(self, visit: Visit, request: Request, route: Route, backend: BackendView) -> Course:
+        client = request.client
+        affinity = affinity_of(backend, client, route.owned.name, request.params, visit.raw)
+        call = request.call(route, request.time_limit(route, backend))
+        retries = self.ways.retries
+        if is_bound(client, backend):
+            return BoundFlight(self.bindings, client, self.links, backend, call, affinity=affinity, retries=retries)
+        care = visit.offer.care(request.method, jsonrpc.text(request.params.get("name")) or "")
+        repeatable = care is not Care.ONCE
+        flight = Flight(self.links, backend, call, affinity=affinity, retries=retries, repeatable=repeatable)
+        hedge_after = backend.retry.hedge_after
+        return flight if hedge_after is None or care is not Care.READS else Hedge(flight, hedge_after)
 
     def _route(self, visit: Visit, request: Request) -> Route | Rejection:
         if request.method in TASK_METHODS:
@@ -164,35 +185,26 @@ class Door:
 
     def _to_replica(
         self, request: Request, route: Route, backend: BackendView, key: ReplicaKey
-    ) -> tuple[BackendView, Flight] | Rejection:
+    ) -> tuple[BackendView, Course] | Rejection:
         epoch = self.links.epoch(key)
         if epoch is None:
             sentence = f"the replica of backend {backend.name!r} that has this task is not available"
             data = {"reason": FailureKind.UNAVAILABLE.value, "backend": backend.name}
             return Rejection(jsonrpc.INTERNAL_ERROR, sentence, data)
-        call = request.call(route, backend.timeout)
+        call = request.call(route, request.time_limit(route, backend))
         return backend, Flight(self.links, backend, call, pinned=Where(key, epoch, b"", 0))
 
     def _continue(
         self, request: Request, route: Route, backend: BackendView, continued: Continuation, ticket: bytes
-    ) -> tuple[BackendView, Flight] | Rejection:
+    ) -> tuple[BackendView, Course] | Rejection:
         where = continued.where
         if where.replica.backend != backend.name:
             return ANOTHER
         if continued.way is Way.PARKED:
             return backend, Flight.resume(self.links, backend, where, answers_of(request.params))
         params = continued_params(continued, route.params)
-        call = request.call(Route(route.owned, params), backend.timeout, ticket)
+        call = request.call(Route(route.owned, params), request.time_limit(route, backend), ticket)
         return backend, Flight(self.links, backend, call, pinned=where)
-
-
-def affinity_of(client: Client, isolation: Isolation) -> bytes | None:
-    """What calls must have in common to meet in one replica; nothing if any will do."""
-    if isolation is Isolation.SHARED:
-        return None
-    if isolation is Isolation.SESSION and client.session:
-        return client.session
-    return client.principal.encode()
 
 
 def _header_mismatch(visit: Visit, request: Request) -> str | None:

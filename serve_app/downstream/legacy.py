@@ -89,9 +89,10 @@ class Legacy:
 
     async def find(self, visit: Visit, session_id: str) -> Client | None:
         """Who speaks in a session; nothing if it is not one of ours, of this client, or has ended."""
-        account = Client("", visit.principal.key, visit.offer.backend or "").account
+        endpoint = visit.offer.backend or ""
+        account = Client("", visit.principal.key, endpoint).account
         session = read(self._secret, session_id, principal_key=account, now=self._wall_clock(), max_age=SESSION_SECONDS)
-        state = await self._sessions.find(session.nonce, account) if session is not None else None
+        state = await self._door.bindings.find(session.nonce, account, endpoint) if session is not None else None
         if session is None or state is None:
             return None
         self._sessions.touch(session.nonce)

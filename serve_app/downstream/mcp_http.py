@@ -35,7 +35,7 @@ class McpHttp:
             BodyTooLarge, BodyTooSlow, ClientGone: see `read_body`.
         """
         responder = HttpResponder(request.send, streams=accepts_streams(request.headers.get(b"accept", b"")))
-        visit = Visit(offer, principal, headers.mcp_headers(request.raw_headers), responder)
+        visit = Visit(offer, principal, headers.mcp_headers(request.raw_headers), responder, raw=request.headers)
         if request.method == "POST":
             await self._post(visit, responder, await request.body())
         elif request.method not in ("GET", "DELETE"):

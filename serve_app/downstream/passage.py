@@ -1,6 +1,7 @@
 """One request on its way to its backend and back, in the client's era: events, questions, and how it ended."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +26,9 @@ from serve_app.downstream.bridge import Bridge, input_required
 from serve_app.downstream.questions import Questions
 from serve_app.downstream.responder import Responder
 from serve_app.downstream.trails import Trails
-from serve_app.flight import Flight
+from serve_app.hedge import Course
+from serve_app.http import Headers
+from serve_app.retries import Retries
 
 ERROR_STATUS: Final = {
     jsonrpc.PARSE_ERROR: 400,
@@ -52,12 +55,13 @@ GRACE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What passages share: how questions reach clients, and how streams and tasks are found again."""
+    """What passages share: how questions reach clients, how streams and tasks are found again, what retries cost."""
 
     bridge: Bridge
     questions: Questions
     trails: Trails
     tasks: TaskIds
+    retries: Retries
     keep_alive_seconds: float
     grace_seconds: float
 
@@ -68,7 +72,7 @@ class Passage:
     def __init__(
         self,
         ways: Ways,
-        flight: Flight,
+        flight: Course,
         request: Request,
         responder: Responder,
         backend: BackendView,
@@ -89,13 +93,11 @@ class Passage:
 
     async def run(self) -> str:
         """Stream the events to the client, then what became of the call; gives the label that is counted."""
-        patience = self._backend.timeout + self._ways.grace_seconds
         try:
-            end = await self._follow(patience)
+            end = await self._follow()
         except TimeoutError:
-            self._flight.cancel("timeout")
-            self._flight.leave()
-            end = Failure(FailureKind.TIMEOUT, self._backend.name, f"after {patience:g} s")
+            self._flight.expire()
+            end = Failure(FailureKind.TIMEOUT, self._backend.name, f"after {self._patience:g} s")
         if isinstance(end, Event):
             return await self._park(end)
         if isinstance(end, Reply) and not jsonrpc.is_object(end.body):
@@ -108,14 +110,16 @@ class Passage:
             await self._show_result(end)
         return outcome_label(end)
 
-    async def _follow(self, patience: float) -> Outcome | Event:
+    async def _follow(self) -> Outcome | Event:
         """The outcome, or the question for which a modern client's request has to end.
 
         Raises:
-            TimeoutError: neither came within `patience` seconds, and what open questions add to them.
+            TimeoutError: neither came within `_patience` seconds, and what questions and progress add to them. Whether
+                progress adds anything is the Backend's to say: it ends the call before that if not.
         """
         now = asyncio.get_running_loop().time
-        deadline = now() + patience
+        deadline = now() + self._patience
+        last = now() + max(self._patience, self._backend.max_timeout + self._ways.grace_seconds)
         while True:
             quiet = self._ways.keep_alive_seconds if self._primed or not self._can_prime else PRIME_SECONDS
             try:
@@ -128,9 +132,16 @@ class Passage:
             if item is not None and (not isinstance(item, Event) or (self._modern and item.kind is EventKind.ASK)):
                 return item
             if item is not None and item.kind is EventKind.ASK:
-                deadline = now() + self._backend.park_seconds + patience
+                deadline = now() + self._backend.park_seconds + self._patience
+                last += self._backend.park_seconds
+            elif item is not None and item.kind is EventKind.PROGRESS:
+                deadline = max(deadline, min(now() + self._patience, last))
             async with asyncio.timeout_at(deadline):  # a client may read slowly
                 await self._show_event(item)
+
+    @property
+    def _patience(self) -> float:
+        return self._flight.time_limit + self._ways.grace_seconds
 
     async def _show_event(self, event: Event | None) -> None:
         """Pass on what happened on the way; nothing happened for too long if there is no event."""
@@ -218,7 +229,7 @@ class Passage:
         error = failure_error(failure)
         code = jsonrpc.decode_error(error).code
         status = ERROR_STATUS.get(code, 200) if self._modern else 200
-        await self._responder.finish(status, jsonrpc.error_response(self._request.id, error))
+        await self._responder.finish(status, jsonrpc.error_response(self._request.id, error), retry_after(failure))
 
     async def _show_error(self, reply: Reply) -> None:
         request = self._request
@@ -260,6 +271,15 @@ class Passage:
 
     async def _show(self, result: bytes) -> None:
         await self._responder.finish(200, jsonrpc.result_response(self._request.id, result))
+
+
+def retry_after(failure: Failure) -> Headers:
+    """The header that says when to come back, in whole seconds, if that is known (RFC 9110, section 10.2.3).
+
+    The status beside it is that of any answer: clients take others than 200 for a broken transport.
+    """
+    seconds = failure.retry_after
+    return () if seconds is None else ((b"retry-after", b"%d" % max(1, math.ceil(seconds))),)
 
 
 def _notification(event: Event, request: Request) -> bytes | None:

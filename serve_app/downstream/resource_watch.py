@@ -9,12 +9,13 @@ import msgspec
 from actors.bus.frames import Event, EventKind
 from actors.core import jsonrpc
 from actors.core.backoff import Backoff
+from actors.core.balance_key import affinity_of
 from actors.core.call import Call
 from actors.core.client import Client
 from actors.core.outcome import FailureKind, Outcome, Reply
 from actors.core.view import BackendView
+from serve_app.bindings import Bindings
 from serve_app.downstream.announcements import Announcements
-from serve_app.downstream.door import affinity_of
 from serve_app.flight import Flight
 from serve_app.links import Links
 
@@ -34,6 +35,7 @@ class ResourceWatch:
     def __init__(
         self,
         links: Links,
+        bindings: Bindings,
         find: Callable[[], BackendView | None],
         client: Client,
         uris: Mapping[str, str],
@@ -44,6 +46,7 @@ class ResourceWatch:
     ) -> None:
         """`find` gives the backend as it is now; `uris` has the client's name of each resource by the server's."""
         self._links = links
+        self._bindings = bindings
         self._find = find
         self._client = client
         self._uris = uris
@@ -75,7 +78,9 @@ class ResourceWatch:
 
     async def _follow(self, backend: BackendView) -> tuple[Outcome, bool]:
         """How the subscription ended, and whether anything was heard of it before."""
-        flight = Flight(self._links, backend, self._call(), affinity=affinity_of(self._client, backend.isolation))
+        affinity = affinity_of(backend, self._client, None, {}, {})
+        pinned = self._bindings.held(self._client, backend)
+        flight = Flight(self._links, backend, self._call(), affinity=affinity, pinned=pinned)
         heard = False
         try:
             while isinstance(item := await flight.next(), Event):

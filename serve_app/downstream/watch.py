@@ -10,6 +10,7 @@ from actors.core.client import Client
 from actors.core.offer import Offer
 from actors.core.routing import Rejection, Route
 from actors.core.view import BackendView
+from serve_app.bindings import Bindings
 from serve_app.downstream.announcements import Announcements
 from serve_app.downstream.resource_watch import ResourceWatch
 from serve_app.links import Links
@@ -30,9 +31,10 @@ class _Followed(NamedTuple):
 class Watches:
     """All open streams of one ingress replica."""
 
-    def __init__(self, outlook: Outlook, links: Links, dice: Callable[[], float]) -> None:
+    def __init__(self, outlook: Outlook, links: Links, bindings: Bindings, dice: Callable[[], float]) -> None:
         self._outlook = outlook
         self._links = links
+        self._bindings = bindings
         self._dice = dice
         self._open: set[Watch] = set()
         self.closing = False
@@ -46,7 +48,7 @@ class Watches:
 
     def open(self, client: Client, lists: Iterable[str], known: Mapping[str, str] | None = None) -> "Watch":
         """Look out for changes of these lists of the client's endpoint, since their digests were as `known`."""
-        watch = Watch(self._outlook, self._links, client, lists, known, self._dice, self._open.discard)
+        watch = Watch(self._outlook, self._links, self._bindings, client, lists, known, self._dice, self._open.discard)
         self._open.add(watch)
         return watch
 
@@ -67,6 +69,7 @@ class Watch:
         self,
         outlook: Outlook,
         links: Links,
+        bindings: Bindings,
         client: Client,
         lists: Iterable[str],
         known: Mapping[str, str] | None,
@@ -76,6 +79,7 @@ class Watch:
         self.announcements = Announcements()
         self._outlook = outlook
         self._links = links
+        self._bindings = bindings
         self._client = client
         self._dice = dice
         self._closed = closed
@@ -105,7 +109,13 @@ class Watch:
                 by_backend.setdefault(owner.owned.backend, {})[owner.owned.name] = uri
         for backend, names in by_backend.items():
             watch = ResourceWatch(
-                self._links, self._finder(backend), self._client, names, self.announcements, dice=self._dice
+                self._links,
+                self._bindings,
+                self._finder(backend),
+                self._client,
+                names,
+                self.announcements,
+                dice=self._dice,
             )
             task = asyncio.get_running_loop().create_task(watch.run(missed=missed))
             self._followed[frozenset(names.values())] = _Followed(task, watch.begun)

@@ -16,7 +16,7 @@ from actors.core.breaker import Breaker, State
 from actors.core.call import Call
 from actors.core.outcome import Failure, FailureKind, Outcome, Reply
 from actors.core.revisions import Era
-from actors.core.settings import BreakerSettings
+from actors.core.traffic_settings import BreakerSettings
 from actors.running_call import MAX_ASKS, SPEAKS_WELL, RunningCall
 from actors.upstream.upstream import Listener
 from tests.support.bus import UNHURRIED, KeepingOutlet, exchange_id, until
@@ -52,7 +52,11 @@ class HandUpstream:
 class Stage:
     """Calls that share a breaker."""
 
-    def __init__(self, *, call_later: HandTimers | None = None, **breaker: float) -> None:
+    def __init__(
+        self, *, call_later: HandTimers | None = None, anew: float | None = None, most: float = 3600.0, **breaker: float
+    ) -> None:
+        self.anew = anew
+        self.most = most
         self.clock = HandClock()
         self.call_later = call_later
         self.may_park = True
@@ -85,6 +89,8 @@ class Stage:
             self.clock,
             park_seconds=PARK,
             may_park=lambda: self.may_park,
+            anew=self.anew,
+            most=self.most,
             call_later=self.call_later,
         )
         self.running.append(call)
@@ -147,6 +153,25 @@ async def test_a_call_that_takes_too_long_is_given_up_and_the_server_is_told():
     assert exchange.outcome == Failure(FailureKind.TIMEOUT, "git", "after 0.01 s")
     assert stage.upstream.cancelled == [(1, "timeout")]
     assert stage.breaker.state is State.OPEN
+
+
+async def test_a_call_that_reports_progress_gets_its_time_anew_within_the_cap():
+    stage = Stage(call_later=HandTimers(), anew=60.0, most=100.0)
+    call, exchange = stage.start(limit=60.0)
+
+    stage.clock.advance(50.0)
+    call.progress(b'{"progress":1}')
+    stage.clock.advance(10.0)
+    stage.call_later.go_off()
+    still_runs = not exchange.done
+    stage.clock.advance(40.0)
+    call.progress(b'{"progress":2}')
+    stage.call_later.go_off()
+
+    assert still_runs
+    assert stage.call_later.pauses == [60.0, 40.0]
+    assert exchange.outcome == Failure(FailureKind.TIMEOUT, "git", "after 100 s in all")
+    assert stage.upstream.cancelled == [(1, "timeout")]
 
 
 async def test_a_cancelled_call_is_told_to_the_server_once():

@@ -11,7 +11,8 @@ from actors.bus.frames import Event, EventKind
 from actors.core.membership import ReplicaKey
 from actors.core.outcome import Failure, FailureKind
 from actors.core.where import Where
-from serve_app.flight import GONE, MAX_ANSWERS, NO_LINK, Flight
+from serve_app.attempts import NO_LINK
+from serve_app.flight import GONE, MAX_ANSWERS, Flight
 from tests.support.bus import CALL, WAIT_SECONDS, exchange_id, reply, until
 from tests.support.fleet import Fleet, fleet
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -48,7 +48,7 @@ class World:
     """A Backend, its server, and an ingress with a link to it.
 
     `server` answers every conversation, or says why it cannot be reached; or `fresh` makes a server for each, or
-    `transports` a transport to a real one.
+    `transports` a transport to a real one. `placing` is its weight and zone.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class World:
         fresh: Callable[[], TableServer] | None = None,
         transports: Connect | None = None,
         beat_seconds: float = 5.0,
+        placing: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         self.clock = HandClock()
@@ -85,6 +86,7 @@ class World:
             clock=self.clock,
             dice=lambda: 0.0,
             beat_seconds=beat_seconds,
+            **(placing or {}),
         )
 
     def _connect(self, _: BackendSettings) -> HeldTransport:

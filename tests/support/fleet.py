@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from actors.bus.dialer import CallerLink, dial
 from actors.bus.exchange import Exchange
@@ -24,6 +25,7 @@ class Ship(RecordingBackend):
         super().__init__(on_open)
         self.key = ReplicaKey(BACKEND, index)
         self.lives = 0
+        self.state = ReplicaState.UP
         self._folder = folder
 
     async def begin(self) -> None:
@@ -40,14 +42,16 @@ class Ship(RecordingBackend):
         return f"life {self.lives} of {self.key}"
 
     def status(self) -> Status:
-        return Status(self.key, self.epoch, 1, "here", self.address, None, ReplicaState.UP)
+        return Status(self.key, self.epoch, 1, "here", self.address, None, self.state)
 
 
 class Fleet:
     """Some replicas, and what one ingress has of them."""
 
-    def __init__(self, ships: list[Ship], connect_seconds: float) -> None:
+    def __init__(self, ships: list[Ship], connect_seconds: float, view: dict[str, Any]) -> None:
         self.ships = ships
+        self.view = view
+        """What else the ingress is told of the backend, by the fields of `BackendView`."""
         self.dialled: list[CallerLink] = []
         """Every link that was ever opened."""
         self.harbour_closed = False
@@ -57,7 +61,7 @@ class Fleet:
 
     @property
     def backend(self) -> BackendView:
-        return BackendView(BACKEND, 30.0, replicas=tuple(ship.status() for ship in self.ships))
+        return BackendView(BACKEND, 30.0, replicas=tuple(ship.status() for ship in self.ships), **self.view)
 
     @property
     def open(self) -> list[CallerLink]:
@@ -83,14 +87,14 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(
-    count: int = 1, on_open: Callable[[Exchange], None] = lambda _: None, *, connect_seconds: float = 1.0
+    count: int = 1, on_open: Callable[[Exchange], None] = lambda _: None, *, connect_seconds: float = 1.0, **view: Any
 ) -> AsyncIterator[Fleet]:
     """So many replicas, each linked."""
     with tempfile.TemporaryDirectory(prefix="f") as folder:
         ships = [Ship(index, on_open, folder) for index in range(count)]
         for ship in ships:
             await ship.begin()
-        built = Fleet(ships, connect_seconds)
+        built = Fleet(ships, connect_seconds, view)
         try:
             built.publish()
             await until(lambda: len(built.open) == count)

@@ -1,5 +1,6 @@
 """Timers that go off by hand."""
 
+import math
 from collections.abc import Callable
 
 
@@ -32,9 +33,10 @@ class HandTimers:
         """The seconds of those that wait and were not cancelled."""
         return [timer.seconds for timer in self._set if timer.callback]
 
-    def go_off(self) -> None:
-        """Run those that wait now and were not cancelled."""
-        due, self._set = self._set, []
+    def go_off(self, within: float = math.inf) -> None:
+        """Run those that wait now, for so many seconds at the most, and were not cancelled."""
+        due = [timer for timer in self._set if timer.seconds <= within]
+        self._set = [timer for timer in self._set if timer.seconds > within]
         for timer in due:
             if timer.callback:
                 timer.callback()
