@@ -1,6 +1,7 @@
 """The composition root of the door: what an ingress replica and the Auth deployment are made of."""
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
 from typing import Any, Final
@@ -14,7 +15,9 @@ from actors.bus.dialer import CallerLink, dial
 from actors.core.principal import Verdict
 from actors.core.settings import AuthSettings, ServerSettings, Settings
 from actors.garbage import calm_collector
-from actors.runtime import find_metrics, find_router, listening_addresses
+from actors.runtime import find_backend, find_metrics, find_router, listening_addresses, own_zone
+from serve_app.admin.access import Access
+from serve_app.admin.api import AdminApi
 from serve_app.auth import Auth
 from serve_app.authentication import Authentication
 from serve_app.downstream.assembly import Assembly
@@ -48,12 +51,17 @@ class IngressReplica:
         server: ServerSettings,
         secret: bytes,
         auth: DeploymentHandle | None,
+        admin_digest: bytes,
         *,
         node: str,
+        zone: str,
         source: str,
         addresses: Callable[[], tuple[str, str | None]],
     ) -> None:
-        """`source` names this process to Metrics, `node` is where it runs; `addresses` as for `Relay`."""
+        """`source` names this process to Metrics, `node` and `zone` are where it runs; `addresses` as for `Relay`.
+
+        `admin_digest` is that of the token for the admin API, see `serve_app.admin.access`.
+        """
 
         async def dial_backend(address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
             return await dial(address, secret, backend=backend, on_closed=on_lost)
@@ -63,7 +71,7 @@ class IngressReplica:
             verdict: Verdict = await auth.verify.remote(credential)
             return verdict
 
-        self._links = Links(node, dial_backend, random.random)
+        self._links = Links(node, dial_backend, random.random, zone=zone)
         self._outlook = Outlook(find_router, self._links.update)
         self._tallying = Tallying(source, find_metrics)
         assembly = Assembly(
@@ -80,7 +88,8 @@ class IngressReplica:
         self._sessions = assembly.sessions
         self._relay = assembly.relay
         authentication = Authentication(verify if auth is not None else None)
-        self._ingress = Ingress(server, self._outlook, authentication, assembly, find_metrics)
+        admin = AdminApi(Access(admin_digest, authentication), find_router, find_backend, os.environ)
+        self._ingress = Ingress(server, self._outlook, authentication, assembly, find_metrics, admin=admin)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -110,14 +119,24 @@ class IngressReplica:
 class IngressDeployment:
     """The Serve deployment of ingress replicas."""
 
-    def __init__(self, server: ServerSettings, secret: bytes, auth: DeploymentHandle | None, *, spread: bool) -> None:
+    def __init__(
+        self,
+        server: ServerSettings,
+        secret: bytes,
+        auth: DeploymentHandle | None,
+        admin_digest: bytes,
+        *,
+        spread: bool,
+    ) -> None:
         logs.configure(server.log_format)
         context = ray.get_runtime_context()
         self._replica = IngressReplica(
             server,
             secret,
             auth,
+            admin_digest,
             node=context.get_node_id(),
+            zone=own_zone(),
             source=context.get_actor_id() or "",
             addresses=lambda: listening_addresses(spread=spread),
         )
@@ -136,7 +155,7 @@ class AuthDeployment(Auth):
         super().__init__(settings)
 
 
-def build_application(settings: Settings, secret: bytes, *, spread: bool) -> serve.Application:
+def build_application(settings: Settings, secret: bytes, admin_digest: bytes, *, spread: bool) -> serve.Application:
     """The Serve application of a configuration; Auth is part of it only where somebody must be recognised.
 
     `spread` says that its replicas may be on several nodes.
@@ -155,4 +174,4 @@ def build_application(settings: Settings, secret: bytes, *, spread: bool) -> ser
         graceful_shutdown_timeout_s=server.drain_seconds,
         **DEPLOYMENT_OPTIONS,
     )
-    return ingress.bind(server, secret, auth, spread=spread)
+    return ingress.bind(server, secret, auth, admin_digest, spread=spread)

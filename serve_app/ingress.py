@@ -15,6 +15,8 @@ from actors.core.settings import ServerSettings
 from actors.metrics import CONTENT_TYPE
 from actors.refs import ActorGone, MetricsRef
 from serve_app import health
+from serve_app.admin.api import PREFIX as ADMIN
+from serve_app.admin.api import AdminApi
 from serve_app.authentication import Authentication, Denial
 from serve_app.downstream import sse_door, ws_door
 from serve_app.downstream.assembly import Assembly
@@ -45,7 +47,8 @@ log = structlog.get_logger()
 class Ingress:
     """Speaks HTTP to clients, and takes their WebSockets.
 
-    Every request passes the guard; every one but health passes authentication; bodies pass the limits of size and time.
+    Every request passes the guard; every one but health passes authentication, that of the admin API a stricter one;
+    bodies pass the limits of size and time.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Ingress:
         assembly: Assembly,
         find_metrics: Callable[[], MetricsRef],
         *,
+        admin: AdminApi | None = None,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._server = server
@@ -67,6 +71,7 @@ class Ingress:
         self._sse = assembly.sse_door
         self._ws = assembly.ws_door
         self._find_metrics = find_metrics
+        self._admin = admin
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,6 +121,12 @@ class Ingress:
         if path in health.PATHS:
             await self._health(path, send)
             return
+        limits = self._server.max_body_bytes, self._body_seconds
+        query, raw = scope["query_string"], scope["headers"]
+        request = HttpRequest(scope["method"], path, query, raw, found, receive, send, *limits)
+        if self._admin is not None and path.startswith(ADMIN):
+            await self._admin.serve(request)
+            return
         principal = self._authentication.peek(scope["headers"])
         if principal is None:
             principal = await self._authentication.check(scope["headers"])
@@ -125,9 +136,6 @@ class Ingress:
         if path == "/metrics":
             await self._metrics(send)
             return
-        limits = self._server.max_body_bytes, self._body_seconds
-        query, raw = scope["query_string"], scope["headers"]
-        request = HttpRequest(scope["method"], path, query, raw, found, receive, send, *limits)
         offer = self._offer(path)
         if offer is not None:
             await self._mcp.serve(request, offer, principal)

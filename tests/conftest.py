@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None)  # how long an example takes on a busy machine says nothing of it
@@ -15,3 +16,11 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def log_settings() -> Iterator[None]:
+    """A command that a test calls sets how its process logs, and leaves the next test as it was."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

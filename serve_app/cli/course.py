@@ -1,7 +1,8 @@
 """The course of one run: start, serve until somebody asks to stop or Ray is lost, stop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TextIO
 
 from actors.core.membership import Status
@@ -34,7 +35,16 @@ class Startable(Protocol):
 class Course:
     """One run. Made and used in one event loop."""
 
-    def __init__(self, gateway: Startable, server: ServerSettings, progress: Progress, errors: TextIO) -> None:
+    def __init__(
+        self,
+        gateway: Startable,
+        server: ServerSettings,
+        progress: Progress,
+        errors: TextIO,
+        meanwhile: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
+        """`meanwhile` is entered as soon as the gateway serves, and left when it shall serve no more."""
+        self._meanwhile = meanwhile
         self._gateway = gateway
         self._server = server
         self._progress = progress
@@ -67,12 +77,13 @@ class Course:
 
     async def _is_lost(self, statuses: Sequence[Status], asked: asyncio.Task[None]) -> bool:
         """Serve until one or the other happens."""
-        host = f"[{self._server.host}]" if ":" in self._server.host else self._server.host
-        self._progress.line(f"ready http://{host}:{self._server.port}/mcp")
-        self._progress.table(statuses)
-        lost = asyncio.create_task(self._gateway.until_lost())
-        await _first_of(lost, asked)
-        lost.cancel()
+        async with self._meanwhile():
+            host = f"[{self._server.host}]" if ":" in self._server.host else self._server.host
+            self._progress.line(f"ready http://{host}:{self._server.port}/mcp")
+            self._progress.table(statuses)
+            lost = asyncio.create_task(self._gateway.until_lost())
+            await _first_of(lost, asked)
+            lost.cancel()
         return not asked.done()
 
     async def _stop(self) -> None:

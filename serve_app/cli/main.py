@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actors.core.identity import VERSION
+from serve_app.cli.administration import COMMANDS, add_parsers, administrate, divided
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; gives its exit code."""
-    chosen = _parser().parse_args(arguments)
+    words, command = divided(sys.argv[1:] if arguments is None else arguments)
+    chosen = _parser().parse_args(words)
     match chosen.command:
+        case name if name in COMMANDS:
+            return administrate(chosen, command)
         case "run":
             from serve_app.cli.preparation import Wish
             from serve_app.cli.run import run
@@ -21,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from serve_app.cli.stdio import StdioWish, stdio
 
             return stdio(StdioWish(chosen.url, chosen.server, chosen.config, chosen.header))
+        case "config":
+            from serve_app.cli.kuberay import kuberay
+
+            return kuberay(chosen.config, chosen.image, sys.stdout)
         case "environment":
             from serve_app.cli.environment import environment
 
@@ -53,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_stdio(commands)
     validate = commands.add_parser("validate", help="check a configuration and say what it amounts to")
     validate.add_argument("file", type=Path, metavar="FILE")
+    add_parsers(commands, _port)
+    _add_config(commands)
     commands.add_parser("environment", help="print the environment for the Ray of a cluster's node, before it starts")
     commands.add_parser("key", help="make an API key and print its hash")
     return parser
@@ -82,6 +92,14 @@ def _add_stdio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="'NAME: VALUE'",
         help="send this header with every request; may be repeated, and is not for credentials",
     )
+
+
+def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    config = commands.add_parser("config", help="print what other systems need to run the gateway")
+    kinds = config.add_subparsers(dest="kind", required=True, metavar="SYSTEM")
+    kuberay = kinds.add_parser("kuberay", help="a manifest for Kubernetes: a RayService, with the configuration in it")
+    kuberay.add_argument("--config", type=Path, metavar="FILE", help="as for `run`")
+    kuberay.add_argument("--image", help="the image that all pods run, with Ray and only1mcp in it")
 
 
 def _port(text: str) -> int:

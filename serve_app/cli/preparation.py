@@ -15,6 +15,7 @@ from actors.core.rules import SettingsError
 from actors.core.settings import ServerSettings, Settings
 from serve_app.cli.progress import Progress
 from serve_app.config import ConfigError, check_exposure, demonstration, find, load
+from serve_app.file_watch import fingerprint
 
 CANNOT_START: Final = 1
 WRONG_CONFIGURATION: Final = 2
@@ -37,7 +38,28 @@ class Surroundings:
 
     cwd: Path = dataclasses.field(default_factory=Path.cwd)
     user_config_dir: Path = dataclasses.field(default_factory=lambda: Path(platformdirs.user_config_dir()))
-    environ: Mapping[str, str] = dataclasses.field(default_factory=lambda: os.environ, repr=False)
+    environ: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(os.environ), repr=False)
+    """A copy: what is put there for Ray later on must not change what a file means when it is read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The configuration file of a run."""
+
+    path: Path
+    settings: Settings
+    """What it held, before the command line had its say."""
+    fingerprint: bytes
+    """See `serve_app.file_watch.fingerprint`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that can be tried."""
+
+    settings: Settings
+    source: Source | None
+    """Nothing, for the demonstration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +70,7 @@ class Impossible:
     reason: str
 
 
-def prepare(wish: Wish, surroundings: Surroundings, progress: Progress) -> Settings | Impossible:
+def prepare(wish: Wish, surroundings: Surroundings, progress: Progress) -> Prepared | Impossible:
     """Find and read the configuration, let the command line have its say, and look whether it can be served.
 
     Rungs, in order; the first which fails decides:
@@ -58,7 +80,8 @@ def prepare(wish: Wish, surroundings: Surroundings, progress: Progress) -> Setti
     3. Its port is free. On a cluster nobody knows yet where it will be needed.
     """
     try:
-        settings = _overridden(_configured(wish.config, surroundings, progress), wish)
+        source = _source(wish.config, surroundings, progress)
+        settings = _overridden(demonstration() if source is None else source.settings, wish)
     except ConfigError as error:
         return Impossible(WRONG_CONFIGURATION, str(error))
     except SettingsError as error:
@@ -69,19 +92,20 @@ def prepare(wish: Wish, surroundings: Surroundings, progress: Progress) -> Setti
     obstacle = _obstacle(settings.server) if wish.address is None else None
     if obstacle is not None:
         return Impossible(CANNOT_START, f"only1mcp: {obstacle}")
-    return settings
+    return Prepared(settings, source)
 
 
-def _configured(config: Path | None, surroundings: Surroundings, progress: Progress) -> Settings:
+def _source(config: Path | None, surroundings: Surroundings, progress: Progress) -> Source | None:
     path = find(config, surroundings.cwd, surroundings.user_config_dir)
     if path is None:
         progress.line("no configuration found: serving the demonstration server")
-        return demonstration()
+        return None
+    seen = fingerprint(path)  # first: what is written meanwhile is then a change
     loaded = load(path, surroundings.environ)
     progress.line(f"configuration {path}")
     for note in loaded.notes:
         progress.line(note)
-    return loaded.settings
+    return Source(path.absolute(), loaded.settings, seen)
 
 
 def _overridden(settings: Settings, wish: Wish) -> Settings:

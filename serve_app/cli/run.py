@@ -5,15 +5,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from actors import logs
-from actors.core.settings import Settings
 from serve_app.cli.course import Course
-from serve_app.cli.preparation import CANNOT_START, Impossible, Surroundings, Wish, prepare
+from serve_app.cli.preparation import CANNOT_START, Impossible, Prepared, Surroundings, Wish, prepare
 from serve_app.cli.progress import Progress
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -23,32 +23,33 @@ END_SECONDS: Final = 20.0
 
 
 def run(wish: Wish) -> int:
-    """Run until SIGINT or SIGTERM; a second one ends calls that are still running.
+    """Run until SIGINT or SIGTERM; a second one ends calls that are still running. SIGHUP reads the file again.
 
     Returns the exit code: 0 if that was what ended it, 1 if it could not start or lost its Ray, 2 if the
     configuration is wrong.
     """
     progress = Progress(Console(file=sys.stdout, soft_wrap=True))
-    settings = prepare(wish, Surroundings(), progress)
-    if isinstance(settings, Impossible):
-        sys.stderr.write(f"{settings.reason}\n")
-        return settings.code
-    logs.configure(settings.server.log_format)
+    surroundings = Surroundings()
+    prepared = prepare(wish, surroundings, progress)
+    if isinstance(prepared, Impossible):
+        sys.stderr.write(f"{prepared.reason}\n")
+        return prepared.code
+    logs.configure(prepared.settings.server.log_format)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is a loop, both end the same way
     try:
-        return _run_on_ray(settings, wish.address, progress)
+        return _run_on_ray(prepared, surroundings.environ, wish.address, progress)
     except KeyboardInterrupt:
         return 0
 
 
-def _run_on_ray(settings: Settings, address: str | None, progress: Progress) -> int:
+def _run_on_ray(prepared: Prepared, environ: Mapping[str, str], address: str | None, progress: Progress) -> int:
     # Ray and Serve read their environment when they are imported, and importing them takes a second
     from serve_app.environment import guest_environment, haproxy_available, ray_environment, with_our_variables
     from serve_app.run_folder import run_folder
 
     with run_folder() as folder:
         if address is None:
-            with_our_variables(ray_environment(folder, settings.server.drain_seconds))
+            with_our_variables(ray_environment(folder, prepared.settings.server.drain_seconds))
             if not haproxy_available():
                 progress.line("no HAProxy for this machine: Serve's own proxy is used, which is slower")
         else:
@@ -66,25 +67,44 @@ def _run_on_ray(settings: Settings, address: str | None, progress: Progress) -> 
         code = CANNOT_START
         runner = asyncio.Runner()
         try:
-            code = runner.run(_serve(settings, progress, spread=address is not None))
+            code = runner.run(_serve(prepared, environ, progress, spread=address is not None))
         finally:
             _end(runner, code)
         return code
 
 
-async def _serve(settings: Settings, progress: Progress, *, spread: bool) -> int:
+async def _serve(prepared: Prepared, environ: Mapping[str, str], progress: Progress, *, spread: bool) -> int:
+    from serve_app.admin.access import digest_of
+    from serve_app.admin.pass_file import new_pass, pass_path
+    from serve_app.cli.attendance import Attendance, Hangup
+    from serve_app.cli.reloading import Reloading
+    from serve_app.file_watch import FileWatch
     from serve_app.gateway import Gateway
+    from serve_app.reload import Reload
 
-    course = Course(Gateway(settings, progress, spread=spread), settings.server, progress, sys.stderr)
+    settings, source = prepared.settings, prepared.source
+    held = new_pass(settings.server, os.getpid())
+    gateway = Gateway(settings, progress, digest_of(held.token), spread=spread)
+    attendance = Attendance(held, pass_path(settings.server.port), progress)
+    reload = changes = None
+    if source is not None:
+        reload = Reload(source.path, environ, source.settings, lambda: gateway.router)
+        changes = FileWatch(source.path, source.fingerprint).changes if settings.server.watch_config else None
+    reloading = Reloading(reload, changes, progress, sys.stderr, attendance.on_reloaded)
+    gateway.on_reload = reloading.ask
+    course = Course(gateway, settings.server, progress, sys.stderr, lambda: attendance.attend(reloading))
+    streams = sys.stdin, sys.stdout, sys.stderr
+    loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, course.ask_to_stop)
+        loop.add_signal_handler(number, course.ask_to_stop)
+    loop.add_signal_handler(signal.SIGHUP, Hangup(reloading.ask, course.ask_to_stop, streams))
     return await course.run()
 
 
 def _end(runner: asyncio.Runner, code: int) -> None:
     from actors.runtime import stop_ray
 
-    for number in SIGNALS:
+    for number in (*SIGNALS, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends already, and within a limit
     last_resort = threading.Timer(END_SECONDS, os._exit, (code,))
     last_resort.daemon = True

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 from actors.core.endpoints import Endpoint, HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
 from actors.core.rules import clashes
 from actors.core.settings import NAME_PATTERN, NAME_SENTENCE, BackendSettings
+from actors.core.traffic_settings import PoolUrl
 from serve_app.config.expansion import expand_tree
-from serve_app.config.machine import place_stdio
+from serve_app.config.machine import place_runtime_env, place_stdio
 from serve_app.config.problems import Problems, Where, spell, suggestion
 from serve_app.config.reading import Tree
 from serve_app.config.shape import shape
@@ -34,13 +35,17 @@ TYPES: Final[Mapping[str, type[Endpoint]]] = {
 }
 
 _STDIO_KEYS: Final = frozenset(field.name for field in fields(StdioEndpoint))
-_URL_KEYS: Final = frozenset({"url", "headers"})
-_OWN_KEYS: Final = frozenset(field.name for field in fields(BackendSettings)) - {"name", "endpoint"}
+_URL_KEYS: Final = frozenset({"url", "urls", "headers"})
+_OWN_KEYS: Final = frozenset(field.name for field in fields(BackendSettings)) - {"name", "endpoint", "urls"}
 _KNOWN_KEYS: Final = _STDIO_KEYS | _URL_KEYS | _OWN_KEYS | {"type", "disabled"}
+
+_PLACED_KEYS: Final = frozenset({"resources", "runtime_env", "placement"})
+"""With one of these a server runs where Ray has what it needs, and may be installed there first."""
 
 _WEBSOCKET_URL: Final = re.compile("wss?://", re.IGNORECASE)
 
 _BACKEND: Final = TypeAdapter(BackendSettings)
+_POOL_URL: Final = TypeAdapter(PoolUrl)
 _ENDPOINTS: Final[Mapping[type[Endpoint], TypeAdapter[Endpoint]]] = {
     StdioEndpoint: TypeAdapter(StdioEndpoint),
     HttpEndpoint: TypeAdapter(HttpEndpoint),
@@ -119,17 +124,48 @@ class BackendReader:
         for key in foreign:
             self._problems.add((*where, key), f"belongs to a server with a {'url' if key in _URL_KEYS else 'command'}")
         place = {key: expanded[key] for key in (_STDIO_KEYS | _URL_KEYS) - foreign if key in expanded}
+        pool = self._pool(place, kind, where)
         if kind is HttpEndpoint:
             place["sse_fallback"] = "type" not in expanded
-        if kind is StdioEndpoint and all_set:
+        if kind is StdioEndpoint and all_set and not _PLACED_KEYS & expanded.keys():
             place_stdio(place, server.get("command"), where, self._folder, self._environ, self._problems)
-        endpoint = shape(_ENDPOINTS[kind], place, where, self._problems)
+        if all_set:
+            place_runtime_env(expanded.get("runtime_env"), where, self._folder, self._environ, self._problems)
+        endpoint = shape(_ENDPOINTS[kind], place, where, self._problems) if pool is not None else None
         own = {key: value for key, value in expanded.items() if key in _OWN_KEYS}
+        if isinstance(own.get("balancer"), str):
+            own["balancer"] = {"kind": own["balancer"]}
         # A stand-in has the other settings checked even where the endpoint or the name is wrong.
-        backend = shape(_BACKEND, {"name": "x", "endpoint": {"command": "x"}, **own}, where, self._problems)
+        stand_in = {"name": "x", "endpoint": {"url": "http://x"}, "urls": pool or [], **own}
+        backend = shape(_BACKEND, stand_in, where, self._problems)
         if endpoint is None or backend is None or not named_well:
             return None
         return replace(backend, name=name, endpoint=endpoint)
+
+    def _pool(self, place: Tree, kind: type[Endpoint], where: Where) -> list[Tree] | None:
+        """The servers of `urls`, of which the first becomes the `url` of the endpoint; nothing if they are wrong."""
+        if "urls" not in place:
+            return []
+        urls = place.pop("urls")
+        if kind is not HttpEndpoint:
+            self._problems.add((*where, "urls"), "belongs to a server of the type http")
+        elif not isinstance(urls, list) or not urls:
+            self._problems.add((*where, "urls"), "must be a list of URLs")
+        else:
+            members = [self._member(entry, (*where, "urls", position)) for position, entry in enumerate(urls)]
+            pool: list[Tree] = [{"url": each.url, "weight": each.weight} for each in members if each is not None]
+            if pool:
+                place["url"] = pool[0]["url"]
+                return pool
+        return None
+
+    def _member(self, entry: object, where: Where) -> PoolUrl | None:
+        if isinstance(entry, str):
+            entry = {"url": entry}
+        if isinstance(entry, dict):
+            return shape(_POOL_URL, entry, where, self._problems)
+        self._problems.add(where, "must be a URL, or a mapping with a url and a weight")
+        return None
 
     def _kind(self, server: Tree, where: Where) -> type[Endpoint] | None:
         """Which kind of server this is. Rungs: what `type` says; both a command and a url; either; neither."""
@@ -140,8 +176,12 @@ class BackendReader:
             self._problems.add((*where, "type"), "must be stdio, http, streamable-http, sse or websocket")
         elif "command" in server and "url" in server:
             self._problems.add(where, "has a command and a url: keep one of them")
+        elif "url" in server and "urls" in server:
+            self._problems.add(where, "has a url and urls: keep one of them")
         elif "command" in server:
             return StdioEndpoint
+        elif "urls" in server:
+            return HttpEndpoint
         elif "url" in server:
             return WebSocketEndpoint if _WEBSOCKET_URL.match(str(server["url"])) else HttpEndpoint
         else:
@@ -150,9 +190,17 @@ class BackendReader:
 
 
 def _written(server: Tree) -> str:
+    urls = server.get("urls")
+    if isinstance(urls, list):
+        first = urls[0].get("url") if isinstance(urls[0], dict) else urls[0]
+        return _without_query(str(first)) + (f" and {len(urls) - 1} more" if len(urls) > 1 else "")
     if "url" in server:
-        url, query, _ = str(server["url"]).partition("?")
-        return f"{url}?…" if query else url  # some services want their key in the query
+        return _without_query(str(server["url"]))
     args = server.get("args", [])
     words = [server["command"], *(args if isinstance(args, list) else [])]
     return " ".join(repr(word) if not word or " " in word else word for word in map(str, words))
+
+
+def _without_query(url: str) -> str:
+    place, query, _ = url.partition("?")
+    return f"{place}?…" if query else place  # some services want their key in the query

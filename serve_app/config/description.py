@@ -28,8 +28,8 @@ def description(settings: Settings, written: Mapping[str, str]) -> list[str]:
     lines = []
     for backend, row in zip(settings.backends, rows, strict=True):
         columns = [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
-        lines.append(_printable("  ".join(columns)))
-        lines.extend(_printable(f"{'':{widths[0]}}  {names}") for names in _names(backend))
+        lines.append(printable("  ".join(columns)))
+        lines.extend(printable(f"{'':{widths[0]}}  {names}") for names in _names(backend))
     return [*lines, *_door(settings)]
 
 
@@ -38,7 +38,9 @@ def _bare(backend: BackendSettings) -> str:
 
 
 def _numbers(backend: BackendSettings) -> str:
-    return f"{_count(backend.replicas, 'replica')}, timeout {backend.timeout:g} s"
+    scale = backend.scale
+    replicas = f"{scale.min} to {scale.max} replicas" if scale.min < scale.max else _count(scale.max, "replica")
+    return f"{replicas}, timeout {backend.timeout:g} s"
 
 
 def _names(backend: BackendSettings) -> Iterator[str]:
@@ -60,13 +62,13 @@ def _who(auth: AuthSettings | None) -> str:
         return "none, everyone who can reach the address may come in"
     issuers = [f"tokens of {issuer.issuer} ({', '.join(issuer.algorithms)})" for issuer in auth.issuers]
     keys = f"{_count(len(auth.api_keys), 'API key')} ({', '.join(key.name for key in auth.api_keys)})"
-    return _printable(", ".join([*issuers, *([keys] if auth.api_keys else [])]))
+    return printable(", ".join([*issuers, *([keys] if auth.api_keys else [])]))
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text on one line, unable to move a terminal's cursor."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text).rstrip()

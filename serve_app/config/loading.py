@@ -13,7 +13,7 @@ from actors.core.settings import AuthSettings, BackendSettings, IssuerSettings, 
 from serve_app.config.backends import SECTION, BackendReader
 from serve_app.config.expansion import expand_tree
 from serve_app.config.machine import check_key_file, locate
-from serve_app.config.problems import ConfigError, Problems, Where, suggestion
+from serve_app.config.problems import ConfigError, EntryError, Problem, Problems, Where, suggestion
 from serve_app.config.reading import Tree, read
 from serve_app.config.shape import shape
 
@@ -79,13 +79,28 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
         problems.add((key,), f"is not a setting{suggestion(key, KNOWN_KEYS)}")
 
     backends = BackendReader(folder, environ, problems).read(tree.get(SECTION, {}))
-    server = _read_server(tree, environ, problems) if "server" in tree else ServerSettings()
+    server = _read_server(tree, folder, environ, problems) if "server" in tree else ServerSettings()
     auth = _read_auth(tree, folder, environ, problems) if "auth" in tree else None
 
     if len(problems) or server is None:
         raise ConfigError(path, problems.found())
     settings = Settings(backends=backends.settings, server=server, auth=auth)
     return Loaded(settings, path, (*notes, *backends.notes), backends.written)
+
+
+def read_entry(name: str, entry: Tree, folder: Path, environ: Mapping[str, str]) -> BackendSettings:
+    """One server that stands in no file, given as an entry of `mcpServers`; relative paths begin at `folder`.
+
+    Raises:
+        EntryError: with every problem that was found.
+    """
+    problems = Problems()
+    if entry.get("disabled"):
+        problems.add((SECTION, name, "disabled"), "cannot be said of a server that is added: remove it instead")
+    backends = BackendReader(folder, environ, problems).read({name: {**entry, "disabled": False}})
+    if len(problems):
+        raise EntryError(tuple(Problem(problem.where[2:], problem.reason) for problem in problems.found()))
+    return backends.settings[0]
 
 
 def _check_inputs(tree: Tree, notes: list[str], problems: Problems) -> None:
@@ -97,9 +112,14 @@ def _check_inputs(tree: Tree, notes: list[str], problems: Problems) -> None:
         problems.add(("inputs",), "ask an editor's user for values, which a gateway cannot: use ${NAME} instead")
 
 
-def _read_server(tree: Tree, environ: Mapping[str, str], problems: Problems) -> ServerSettings | None:
+def _read_server(tree: Tree, folder: Path, environ: Mapping[str, str], problems: Problems) -> ServerSettings | None:
     section = _section("server", tree, environ, problems)
-    return None if section is None else shape(_SERVER, section, ("server",), problems)
+    if section is None:
+        return None
+    state_file = section.get("state_file")
+    if isinstance(state_file, str):
+        section["state_file"] = str(locate(state_file, folder, environ))
+    return shape(_SERVER, section, ("server",), problems)
 
 
 def _read_auth(tree: Tree, folder: Path, environ: Mapping[str, str], problems: Problems) -> AuthSettings | None:

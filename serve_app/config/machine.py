@@ -10,10 +10,31 @@ from pathlib import Path
 from typing import Final
 
 from actors.core.settings import IssuerSettings
-from serve_app.config.problems import Problems, Where
+from serve_app.config.problems import Problems, Where, suggestion
 
 MAX_KEY_FILE_BYTES: Final = 64 * 1024
 """Keys have a few hundred bytes; a device file given by mistake never ends."""
+
+RUNTIME_ENV_KEYS: Final = frozenset(
+    {
+        "_nsight",
+        "_rocprof_sys",
+        "conda",
+        "config",
+        "container",
+        "env_vars",
+        "excludes",
+        "image_uri",
+        "java_jars",
+        "pip",
+        "py_executable",
+        "py_modules",
+        "uv",
+        "worker_process_setup_hook",
+        "working_dir",
+    }
+)
+"""Of a `runtime_env`. Ray itself would not be asked before its start, and then on another machine perhaps."""
 
 
 def locate(text: str, folder: Path, environ: Mapping[str, str]) -> Path:
@@ -57,6 +78,23 @@ def place_stdio(
         search = environ.get("PATH", os.defpath)
     if shutil.which(command, path=search) is None:
         problems.add((*where, "command"), f"command {written!r} is not on PATH")
+
+
+def place_runtime_env(
+    runtime_env: object, where: Where, folder: Path, environ: Mapping[str, str], problems: Problems
+) -> None:
+    """Make a local `working_dir` absolute in an expanded `runtime_env`, and check it and the keys beside it."""
+    if not isinstance(runtime_env, dict):
+        return
+    where = (*where, "runtime_env")
+    for key in runtime_env.keys() - RUNTIME_ENV_KEYS:
+        problems.add((*where, key), f"is nothing that Ray knows{suggestion(key, RUNTIME_ENV_KEYS)}")
+    work = runtime_env.get("working_dir")
+    if isinstance(work, str) and "://" not in work:
+        located = locate(work, folder, environ)
+        runtime_env["working_dir"] = str(located)
+        if not located.is_dir() and located.suffix != ".zip":
+            problems.add((*where, "working_dir"), "is not a folder")
 
 
 def check_key_file(issuer: IssuerSettings, where: Where, problems: Problems) -> None:

@@ -84,3 +84,14 @@ class ConfigError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(f"{self.file}: {problem}" for problem in self.problems)
+
+
+class EntryError(Exception):
+    """One server that cannot be used. `problems` have their places inside its entry."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.problems))

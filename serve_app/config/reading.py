@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 import yaml
 
-from serve_app.config.problems import ConfigError, Problem, Where
+from serve_app.config.problems import ConfigError, EntryError, Problem, Where
 
 Tree = dict[str, object]
 
@@ -67,6 +67,28 @@ def read(path: Path) -> Tree:
     if reason:  # raised out here, so that no parser's error with its quotations hangs on it
         raise ConfigError(path, (Problem((), reason),))
     return tree
+
+
+def read_json(body: bytes) -> Tree:
+    """The tree in the body of a request.
+
+    Raises:
+        EntryError: it cannot be parsed, or is no mapping of plain values.
+    """
+    try:
+        parsed = _from_json(body.decode())
+        if not isinstance(parsed, dict):
+            raise _ParseError("must be a JSON object")
+        _check_plain(parsed)
+    except UnicodeDecodeError:
+        reason = "is not UTF-8 text"
+    except RecursionError:
+        reason = "is nested too deeply"
+    except _ParseError as error:
+        reason = str(error)
+    else:
+        return parsed
+    raise EntryError((Problem((), reason),))
 
 
 def _check_plain(tree: Tree) -> None:

@@ -13,7 +13,18 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from actors.core.rules import SettingsError
-from actors.core.settings import ApiKeySettings, AuthSettings, BreakerSettings, IssuerSettings, ServerSettings
+from actors.core.settings import ApiKeySettings, AuthSettings, IssuerSettings, ServerSettings
+from actors.core.traffic_settings import (
+    BalancerSettings,
+    BreakerSettings,
+    EjectionSettings,
+    HealthSettings,
+    PlacementSettings,
+    PoolUrl,
+    ResourceSettings,
+    RetrySettings,
+    ScaleSettings,
+)
 from serve_app.config.problems import Problems, Where, suggestion
 
 T = TypeVar("T")
@@ -40,8 +51,19 @@ _SECTIONS: Final = {
     "issuers": IssuerSettings,
     "api_keys": ApiKeySettings,
     "breaker": BreakerSettings,
+    "balancer": BalancerSettings,
+    "ejection": EjectionSettings,
+    "health": HealthSettings,
+    "placement": PlacementSettings,
+    "replicas": ScaleSettings,
+    "resources": ResourceSettings,
+    "retry": RetrySettings,
+    "urls": PoolUrl,
 }
 """Which settings stand under a key, so that a misspelt one can be guessed."""
+
+_EITHER: Final = {"replicas": {"int": False, "ScaleSettings": True}}
+"""For a key that takes one thing or another: what pydantic calls them in a place, and whether that one is a mapping."""
 
 
 def shape(
@@ -61,9 +83,17 @@ def shape(
             details = error.errors(include_url=False)
         else:
             return None if dropped else settings
-        faults = [fault for detail in details for fault in _faults(detail, where) if not _follows(fault[0], dropped)]
+        meant = [_meant(detail, remaining) for detail in details]
+        found = [fault for detail in meant if detail for fault in _faults(detail, where)]
+        faults = [fault for fault in found if not _follows(fault[0], dropped)]
         if not faults:
-            return None
+            # what was dropped is missing now: its whole section goes, so that the next round sees the others
+            sections = {place[:-1] for place, _ in found if len(place) > 1} - dropped
+            if not sections:
+                return None
+            dropped |= sections
+            for place in sections:
+                _drop(remaining, place)
         for place, reason in faults:
             problems.add((*where, *place), reason)
             dropped.add(place)
@@ -74,6 +104,26 @@ def shape(
 def _follows(place: Where, dropped: Collection[Where]) -> bool:
     """Whether a fault may come of what was dropped there or further in, and so is not worth reading."""
     return any(other[: len(place)] == place for other in dropped)
+
+
+def _meant(detail: ErrorDetails, tree: Mapping[str, object]) -> ErrorDetails | None:
+    """The detail at its place in the file; nothing if it is about what could have stood there and clearly does not."""
+    place: list[str | int] = []
+    value: object = tree
+    names: Mapping[str, bool] = {}
+    for key in detail["loc"]:
+        if key in names:
+            if isinstance(value, dict) is not names[str(key)]:
+                return None
+            names = {}
+            continue
+        place.append(key)
+        names = _EITHER.get(str(key), {})
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int):
+            value = value[key]
+    return {**detail, "loc": tuple(place)}
 
 
 def _faults(detail: ErrorDetails, where: Where) -> list[tuple[Where, str]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from actors.core.endpoints import HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
-from actors.core.settings import BackendSettings, BreakerSettings, Isolation
+from actors.core.settings import BackendSettings, Isolation
+from actors.core.traffic_settings import BreakerSettings
 from serve_app.config import demonstration
 from tests.support.config_files import HTTP, STDIO, load_text, load_tree, problems_of, problems_of_server
 

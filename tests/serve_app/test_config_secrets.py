@@ -40,6 +40,10 @@ SERVERS = [
     {"url": "https://example.com/?key=${SECRET}&other=<>"},
     {"url": "https://example.com:${SECRET}/"},
     {"url": "https://example.com/ ${SECRET}"},
+    {"urls": ["https://example.com/?key=<>", {"url": "https://${SECRET}@example.com/", "weight": "${SECRET}"}]},
+    {"urls": ["https://example.com/?key=<>", "https://example.com/?key=${SECRET}"], "timeout": 0},
+    {**HTTP, "runtime_env": {"working_dir": "${SECRET}", "env_vars": {"TOKEN": "<>"}}},
+    {**STDIO, "runtime_env": {"env_vars": {"TOKEN": "<>"}}, "replicas": {"min": "${SECRET}", "max": "<>"}},
 ]
 
 AUTHS = [

@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from rich.console import Console
@@ -55,7 +56,7 @@ class Run:
         self.gateway = ScriptedGateway()
         self._out, self._errors = io.StringIO(), io.StringIO()
         progress = Progress(Console(file=self._out, width=200), HandClock())
-        self.course = Course(self.gateway, ServerSettings(host=host), progress, self._errors)
+        self.course = Course(self.gateway, ServerSettings(host=host), progress, self._errors, self._meanwhile)
         self._task = asyncio.create_task(self.course.run())
 
     @property
@@ -65,6 +66,12 @@ class Run:
     @property
     def errors(self) -> str:
         return self._errors.getvalue()
+
+    @asynccontextmanager
+    async def _meanwhile(self) -> AsyncIterator[None]:
+        self.gateway.log.append("meanwhile begins")
+        yield
+        self.gateway.log.append("meanwhile ends")
 
     async def printed(self, text: str) -> None:
         await until(lambda: text in self.out)
@@ -84,7 +91,7 @@ async def test_a_run_starts_says_so_and_stops_when_asked() -> None:
     run.gateway.stopped.set()
 
     assert await run.code() == 0
-    assert run.gateway.log == ["start", "stop", "stopped"]
+    assert run.gateway.log == ["start", "meanwhile begins", "meanwhile ends", "stop", "stopped"]
     assert run.out.rstrip().endswith("stopped")
     assert "its command is not there" in run.out
     assert run.errors == ""
@@ -123,7 +130,7 @@ async def test_asked_twice_it_waits_for_nothing_more() -> None:
     run.course.ask_to_stop()
 
     assert await run.code() == 0
-    assert run.gateway.log == ["start", "stop", "stop given up"]
+    assert run.gateway.log == ["start", "meanwhile begins", "meanwhile ends", "stop", "stop given up"]
     assert "stopped without waiting" in run.out
 
 
@@ -152,4 +159,34 @@ async def test_a_lost_ray_is_one_sentence_and_exit_code_1_and_nothing_is_waited_
     assert await run.code() == 1
     assert len(run.errors.splitlines()) == 1
     assert "Ray" in run.errors
-    assert run.gateway.log == ["start"]
+    assert run.gateway.log == ["start", "meanwhile begins", "meanwhile ends"]
+
+
+async def test_what_goes_on_meanwhile_does_so_from_ready_to_the_wish_to_stop_however_it_ends() -> None:
+    for end in ("asked", "lost"):
+        run = Run()
+        log = run.gateway.log
+        assert log == []
+        run.gateway.started.set()
+        await run.printed("ready")
+        assert log == ["start", "meanwhile begins"]
+
+        if end == "asked":
+            run.course.ask_to_stop()
+        else:
+            run.gateway.lost.set()
+        run.gateway.stopped.set()
+        await run.code()
+
+        assert log[2] == "meanwhile ends"
+
+
+async def test_a_gateway_that_cannot_start_has_no_meanwhile() -> None:
+    run = Run()
+    run.gateway.failure = StartFailed("no")
+    run.gateway.started.set()
+    run.gateway.stopped.set()
+
+    await run.code()
+
+    assert run.gateway.log == ["start", "stop", "stopped"]

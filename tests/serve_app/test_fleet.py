@@ -19,15 +19,18 @@ def backend(name: str, command: str = "x") -> BackendSettings:
 class Ship:
     """A Backend that does as it is told, and notes it."""
 
-    def __init__(self, key: ReplicaKey, journal: list[str], *, gone: bool) -> None:
+    def __init__(self, key: ReplicaKey, journal: list[str], *, gone: bool, hangs: bool) -> None:
         self.key = key
         self._journal = journal
         self._gone = gone
+        self._hangs = hangs
 
     async def begin(self, limit: float) -> Status:
         self._journal.append(f"begin {self.key}")
         if self._gone:
             raise ActorGone("no process")
+        if self._hangs:
+            await asyncio.Event().wait()
         return Status(self.key, "e", 1, "n", "unix:/s", None, ReplicaState.UP)
 
     async def stop(self, drain_seconds: float) -> None:
@@ -80,12 +83,15 @@ class Admiral:
 class Sea:
     """A fleet, who orders it, and what it did."""
 
-    def __init__(self, *backends: BackendSettings, gone: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, *backends: BackendSettings, gone: frozenset[str] = frozenset(), hangs: frozenset[str] = frozenset()
+    ) -> None:
         self.router = Admiral(*backends)
         self.journal: list[str] = []
         self.told: list[str] = []
         self.reloads = 0
         self._gone = gone
+        self._hangs = hangs
         self.fleet = Fleet(
             self.router,
             self._start,
@@ -102,7 +108,8 @@ class Sea:
         return await self.fleet.begin(self.router.roster.orders(""))
 
     def _start(self, berth: Berth) -> Ship:
-        return Ship(berth.key, self.journal, gone=berth.key.backend in self._gone)
+        name = berth.key.backend
+        return Ship(berth.key, self.journal, gone=name in self._gone, hangs=name in self._hangs)
 
     def _reload(self) -> None:
         self.reloads += 1
@@ -136,6 +143,18 @@ async def test_one_that_gets_no_process_is_told_of_and_disturbs_no_other():
 
     assert [str(status.key) for status in statuses] == ["web:0"]
     assert "backend git:0 has no process yet: no process" in sea.told
+
+
+async def test_one_that_retires_before_it_has_begun_does_not_end_the_start_of_the_others():
+    sea = Sea(backend("git"), backend("web"), hangs=frozenset({"git"}))
+    beginning = asyncio.create_task(sea.begin())
+    await eventually(lambda: "begin git:0" in sea.journal)
+    sea.router.change(lambda roster: roster.configure([backend("web")]))
+    async with asyncio.timeout(5):
+        statuses = await beginning
+    await sea.fleet.stop(1.0)
+
+    assert [str(status.key) for status in statuses] == ["web:0"]
 
 
 async def test_a_router_that_was_away_and_forgot_everything_is_told_and_nothing_is_started_twice():

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from actors.core.settings import Settings
-from serve_app.cli.preparation import Impossible, Surroundings, Wish, prepare
+from serve_app.cli.preparation import Impossible, Prepared, Surroundings, Wish, prepare
 from serve_app.cli.progress import Progress
+from serve_app.file_watch import fingerprint
 from tests.support.hand_clock import HandClock
 from tests.support.processes import free_port
 
@@ -37,7 +38,7 @@ class Table:
         path.write_text(json.dumps({"mcpServers": SERVERS, **sections}))
         return path
 
-    def prepare(self, **wish: Any) -> Settings | Impossible:
+    def prepare(self, **wish: Any) -> Prepared | Impossible:
         progress = Progress(Console(file=self._out, width=200), HandClock())
         return prepare(Wish(**{"port": free_port(), **wish}), Surroundings(self.cwd, self.home, {}), progress)
 
@@ -55,14 +56,14 @@ def taken_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
-def impossible(prepared: Settings | Impossible) -> Impossible:
+def impossible(prepared: Prepared | Impossible) -> Impossible:
     assert isinstance(prepared, Impossible)
     return prepared
 
 
-def possible(prepared: Settings | Impossible) -> Settings:
-    assert isinstance(prepared, Settings), prepared
-    return prepared
+def possible(prepared: Prepared | Impossible) -> Settings:
+    assert isinstance(prepared, Prepared), prepared
+    return prepared.settings
 
 
 def test_without_a_configuration_the_demonstration_is_served_and_that_is_said(table: Table) -> None:
@@ -155,3 +156,22 @@ def test_looking_at_a_port_leaves_it_free(table: Table) -> None:
     port = free_port()
 
     assert possible(table.prepare(port=port)) == possible(table.prepare(port=port))
+
+
+def test_what_the_file_held_is_kept_apart_from_what_the_command_line_makes_of_it(table: Table) -> None:
+    path = table.write(server={"port": 1234})
+
+    prepared = table.prepare()
+
+    assert isinstance(prepared, Prepared)
+    assert prepared.source is not None
+    assert (prepared.source.path, prepared.source.fingerprint) == (path, fingerprint(path))
+    assert prepared.source.settings.server.port == 1234
+    assert prepared.settings.server.port != 1234
+
+
+def test_the_demonstration_has_no_file_to_follow(table: Table) -> None:
+    prepared = table.prepare()
+
+    assert isinstance(prepared, Prepared)
+    assert prepared.source is None
