@@ -1,14 +1,15 @@
 """Starts and finds actors. Ray is told about them here and nowhere else, and every Ray option stands here."""
 
+import asyncio
+import functools
 import logging
-import os
 import random
 import secrets
-import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +22,17 @@ from actors.backend import Backend
 from actors.connect import connect
 from actors.core.identity import VERSION
 from actors.core.membership import ReplicaKey
+from actors.core.needs import of_replica, ray_options, zone_of
+from actors.core.packing import SHARED
 from actors.core.settings import BackendSettings, Naming, ServerSettings
 from actors.garbage import calm_collector
-from actors.leftovers import is_abandoned
+from actors.host import BackendHost, Holding
+from actors.memory import Memory
 from actors.metrics import Metrics
-from actors.refs import ActorGone, BackendRef, MetricsRef, RouterRef
+from actors.refs import ActorGone, BackendRef, HostRef, MetricsRef, RouterRef
 from actors.router import Router
+from actors.socket_folder import new_socket
+from actors.store import open_store
 
 log = structlog.get_logger()
 
@@ -35,6 +41,9 @@ NAMESPACE: Final = "only1mcp"
 
 ROUTER: Final = "Router"
 METRICS: Final = "Metrics"
+
+ALONE: Final = "Backend"
+"""What the names of processes begin with that hold one Backend; for those that hold several see `Packing`."""
 
 FOREVER: Final = -1
 
@@ -83,11 +92,11 @@ def stop_ray() -> None:
 class RouterActor(Router):
     """The Router in its own process."""
 
-    def __init__(
-        self, backends: Sequence[BackendSettings], naming: Naming, log_format: str, server: ServerSettings | None
-    ) -> None:
+    def __init__(self, naming: Naming, log_format: str, server: ServerSettings, state_file: Path | None) -> None:
         logs.configure(log_format)
-        super().__init__(backends, naming, generation=uuid.uuid4().hex, metrics=find_metrics(), server=server)
+        memory = Memory(open_store(state_file))
+        generation = uuid.uuid4().hex
+        super().__init__(None, naming, generation=generation, metrics=find_metrics(), server=server, memory=memory)
 
 
 class MetricsActor(Metrics):
@@ -102,26 +111,48 @@ class MetricsActor(Metrics):
         return METRICS
 
 
-class BackendActor(Backend):
-    """A Backend in a process of its own. It begins by itself: after a restart nobody else would tell it to."""
+class BackendActor(BackendHost):
+    """A process of Backends. It begins by itself what it shall hold: after a restart nobody else would tell it to."""
 
-    def __init__(self, settings: BackendSettings, key: ReplicaKey, secret: bytes, log_format: str, *, spread: bool):
-        self._key = key  # first of all: Ray asks an actor whose construction fails for its name, too
+    def __init__(self, name: str, holding: Holding | None, secret: bytes, log_format: str, *, spread: bool) -> None:
+        """`holding` is the only one it will hold; without, it holds what others tell it, and the Router remembers."""
+        self._name = name  # first of all: Ray asks an actor whose construction fails for its name, too
+        self._only = holding
         logs.configure(log_format)
-        context = ray.get_runtime_context()
-        super().__init__(
-            settings,
-            key,
-            epoch=uuid.uuid4().hex,
-            node=context.get_node_id(),
-            secret=secret,
-            addresses=listening_addresses(spread=spread),
-            router=find_router(),
-            connect=connect,
-            dice=random.SystemRandom().random,
-        )
+        super().__init__(functools.partial(_backend, secret=secret, router=find_router(), spread=spread))
         calm_collector()
-        threading.Thread(target=_begin, args=(f"Backend:{key}",), name="begin", daemon=True).start()
+        if holding is not None or ray.get_runtime_context().was_current_actor_reconstructed:
+            threading.Thread(target=_begin, args=(name,), name="begin", daemon=True).start()
+
+    def __repr__(self) -> str:
+        """The name Ray's dashboard shows."""
+        return self._name
+
+    async def begin_all(self) -> None:
+        """See `BackendHost.recover`."""
+        await self.recover(self._holdings)
+
+    async def _holdings(self) -> Sequence[Holding]:
+        return (self._only,) if self._only is not None else await find_router().holdings(self._name)
+
+
+def _backend(
+    key: ReplicaKey, settings: BackendSettings, slot: int, *, secret: bytes, router: RouterRef, spread: bool
+) -> Backend:
+    made, weight = of_replica(settings, slot)
+    return Backend(
+        made,
+        key,
+        epoch=uuid.uuid4().hex,
+        node=ray.get_runtime_context().get_node_id(),
+        secret=secret,
+        addresses=listening_addresses(spread=spread),
+        router=router,
+        connect=connect,
+        dice=random.SystemRandom().random,
+        weight=weight,
+        zone=own_zone(),
+    )
 
 
 def _begin(name: str) -> None:
@@ -131,7 +162,7 @@ def _begin(name: str) -> None:
     """
     while True:
         try:
-            _find(name).begin.remote().future().result()
+            _find(name).begin_all.remote().future().result()
         except (RayError, ActorGone) as error:
             log.warning("backend_not_begun", actor=name, reason=type(error).__name__)
             time.sleep(BEGIN_PAUSE)
@@ -145,23 +176,63 @@ def start_metrics(log_format: str) -> MetricsRef:
     return MetricsRef(actor.remote(log_format))
 
 
-def start_router(
-    backends: Sequence[BackendSettings], naming: Naming, log_format: str, server: ServerSettings | None = None
-) -> RouterRef:
-    """Start the Router; Metrics must have been started. `server` has the limits of sessions."""
+def start_router(naming: Naming, log_format: str, server: ServerSettings, state_file: Path | None = None) -> RouterRef:
+    """Start the Router; Metrics must have been started. It waits for `RouterRef.adopt`.
+
+    `state_file` is where it keeps what outlives the gateway, on the machine that it runs on.
+    """
     actor = ray.remote(**ACTOR_OPTIONS, name=ROUTER)(RouterActor)
-    return RouterRef(actor.remote(tuple(backends), naming, log_format, server))
+    return RouterRef(actor.remote(naming, log_format, server, state_file))
 
 
 def start_backend(
-    settings: BackendSettings, key: ReplicaKey, secret: bytes, log_format: str, *, spread: bool
+    settings: BackendSettings,
+    key: ReplicaKey,
+    secret: bytes,
+    log_format: str,
+    *,
+    spread: bool,
+    slot: int = 0,
+    host: HostRef | None = None,
 ) -> BackendRef:
-    """Start the actor of one replica; the Router must have been started.
+    """Start the actor of one replica, or leave it to `host`; the Router must have been started.
 
-    `spread` says that ingress replicas may be on other nodes.
+    `spread` says that ingress replicas may be on other nodes; `slot` is as in `BackendSettings.of_slot`. One in a host
+    is there after `BackendRef.begin`; the Router should know before that who houses it (`RouterRef.house`).
+
+    Raises:
+        ValueError: Ray does not take what its settings want of it.
     """
-    actor = ray.remote(**ACTOR_OPTIONS, name=f"Backend:{key}")(BackendActor)
-    return BackendRef(key, actor.remote(settings, key, secret, log_format, spread=spread))
+    if host is not None:
+        return BackendRef(key, host.handle, settings, slot, shared=True)
+    name = f"{ALONE}:{key}"
+    actor = ray.remote(**ACTOR_OPTIONS | ray_options(settings), name=name)(BackendActor)
+    handle = actor.remote(name, (key, settings, slot), secret, log_format, spread=spread)
+    return BackendRef(key, handle, settings, slot)
+
+
+def start_host(name: str, secret: bytes, log_format: str, *, spread: bool) -> HostRef:
+    """Start a process that several Backends will share; `name` is from `Packing.place`, the rest as above."""
+    actor = ray.remote(**ACTOR_OPTIONS, name=name)(BackendActor)
+    return HostRef(name, actor.remote(name, None, secret, log_format, spread=spread))
+
+
+async def find_backend(key: ReplicaKey) -> BackendRef:
+    """A running Backend, wherever it is. It can be talked to, and not begun.
+
+    Raises:
+        ActorGone: there is none, or its process does not answer.
+    """
+    with suppress(ActorGone):
+        return BackendRef(key, _find(f"{ALONE}:{key}"))
+    names = await asyncio.to_thread(ray.util.list_named_actors, all_namespaces=True)
+    shared = [each["name"] for each in names if each["namespace"] == NAMESPACE and each["name"].startswith(SHARED)]
+    hosts = [HostRef(name, _find(name)) for name in shared]
+    held = await asyncio.gather(*(host.holds(key) for host in hosts), return_exceptions=True)
+    for host, holds in zip(hosts, held, strict=True):
+        if holds is True:
+            return BackendRef(key, host.handle, shared=True)
+    raise ActorGone(str(key))
 
 
 def find_router() -> RouterRef:
@@ -182,6 +253,16 @@ def find_metrics() -> MetricsRef:
     return MetricsRef(_find(METRICS))
 
 
+def cluster_cpus() -> float:
+    """The CPUs of all nodes that are there now."""
+    return float(ray.cluster_resources().get("CPU", 0.0))
+
+
+def own_zone() -> str:
+    """Where the node of this process is, if its labels say so (`actors.core.needs.ZONE_LABELS`), else empty."""
+    return zone_of(ray.get_runtime_context().get_node_labels())
+
+
 def new_secret() -> bytes:
     """The secret with which both ends of a link prove that they belong to one gateway."""
     return secrets.token_bytes(32)
@@ -193,7 +274,7 @@ def listening_addresses(*, spread: bool) -> tuple[str, str | None]:
     Raises:
         OSError: there is no folder for sockets that is ours alone.
     """
-    return _socket_address(), f"tcp:{ray.util.get_node_ip_address()}:0" if spread else None
+    return new_socket(), f"tcp:{ray.util.get_node_ip_address()}:0" if spread else None
 
 
 def _find(name: str) -> Any:
@@ -201,15 +282,3 @@ def _find(name: str) -> Any:
         return ray.get_actor(name, NAMESPACE)
     except ValueError as error:
         raise ActorGone(name) from error
-
-
-def _socket_address() -> str:
-    """A new socket in a folder that only we can enter; short, because a socket's path is limited to 107 bytes."""
-    folder = Path(tempfile.gettempdir()) / f"only1mcp-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
-        raise PermissionError(f"{folder} does not belong to this user alone")
-    for socket in folder.iterdir():
-        if is_abandoned(socket, ""):
-            socket.unlink(missing_ok=True)
-    return f"unix:{folder}/{os.getpid()}-{secrets.token_hex(8)}.sock"

@@ -12,8 +12,9 @@ from ray.serve.handle import DeploymentHandle
 
 from actors import logs
 from actors.bus.dialer import CallerLink, dial
+from actors.core.auth_settings import AuthSettings
 from actors.core.principal import Verdict
-from actors.core.settings import AuthSettings, ServerSettings, Settings
+from actors.core.settings import ServerSettings, Settings
 from actors.garbage import calm_collector
 from actors.runtime import find_backend, find_metrics, find_router, listening_addresses, own_zone
 from serve_app.admin.access import Access

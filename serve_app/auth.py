@@ -12,9 +12,9 @@ from typing import Final, Protocol
 import jwt
 
 from actors.core.api_key import hash_of
+from actors.core.auth_settings import ALGORITHMS, AuthSettings, IssuerSettings
 from actors.core.claims import decode_claims, judge, read_unverified, time_left
 from actors.core.principal import MAX_CREDENTIAL_BYTES, Kind, Principal, Refusal, Verdict
-from actors.core.settings import ALGORITHMS, AuthSettings, IssuerSettings
 from serve_app.fetch import fetch
 from serve_app.jwks import Fetch, Jwks
 from serve_app.signing_keys import SigningKey, from_file

@@ -87,8 +87,8 @@ class Fleet:
         self._carry_out(orders)
         self._following = asyncio.create_task(self._follow())
         starts = [ship.starting for ship in self._ships.values() if ship.starting is not None]
-        statuses = await asyncio.gather(*starts)
-        return [status for status in statuses if status is not None]
+        statuses = await asyncio.gather(*starts, return_exceptions=True)  # one that retires meanwhile is cancelled
+        return [status for status in statuses if isinstance(status, Status)]
 
     async def stop(self, drain_seconds: float) -> None:
         """Follow no more, and stop them all; running calls may take so long."""

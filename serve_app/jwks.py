@@ -11,8 +11,8 @@ from typing import Final
 
 import structlog
 
+from actors.core.auth_settings import IssuerSettings
 from actors.core.principal import Refusal
-from actors.core.settings import IssuerSettings
 from serve_app.fetch import FETCH_SECONDS
 from serve_app.signing_keys import SigningKey, from_jwks
 

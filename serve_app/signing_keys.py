@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from actors.core.settings import IssuerSettings
+from actors.core.auth_settings import IssuerSettings
 
 Material = RSAPublicKey | EllipticCurvePublicKey | bytes
 

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from actors.core.auth_settings import IssuerSettings
 from actors.core.principal import Kind, Principal, Refusal
-from actors.core.settings import IssuerSettings
 
 Words = str | tuple[str, ...]
 """Scopes are one string with spaces (RFC 8693) or a list, depending on the issuer."""

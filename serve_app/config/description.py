@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from actors.core.auth_settings import AuthSettings
 from actors.core.endpoints import Endpoint, HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
-from actors.core.settings import AuthSettings, BackendSettings, Settings
+from actors.core.settings import BackendSettings, Settings
 
 _KINDS: Final[Mapping[type[Endpoint], str]] = {
     StdioEndpoint: "stdio",

@@ -8,8 +8,9 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
+from actors.core.auth_settings import AuthSettings, IssuerSettings
 from actors.core.endpoints import StdioEndpoint
-from actors.core.settings import AuthSettings, BackendSettings, IssuerSettings, ServerSettings, Settings
+from actors.core.settings import BackendSettings, ServerSettings, Settings
 from serve_app.config.backends import SECTION, BackendReader
 from serve_app.config.expansion import expand_tree
 from serve_app.config.machine import check_key_file, locate

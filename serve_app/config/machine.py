@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from actors.core.settings import IssuerSettings
+from actors.core.auth_settings import IssuerSettings
 from serve_app.config.problems import Problems, Where, suggestion
 
 MAX_KEY_FILE_BYTES: Final = 64 * 1024

@@ -12,8 +12,9 @@ from typing import Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from actors.core.auth_settings import ApiKeySettings, AuthSettings, IssuerSettings
 from actors.core.rules import SettingsError
-from actors.core.settings import ApiKeySettings, AuthSettings, IssuerSettings, ServerSettings
+from actors.core.settings import ServerSettings
 from actors.core.traffic_settings import (
     BalancerSettings,
     BreakerSettings,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.core.auth_settings import IssuerSettings
 from actors.core.claims import Claims, decode_claims, judge, read_unverified, time_left
 from actors.core.principal import Refusal
-from actors.core.settings import IssuerSettings
 
 NOW = 1_800_000_000.0
 ISSUER = IssuerSettings(issuer="https://issuer.example", audience="gateway", key_file="key.pem", leeway_seconds=30.0)

@@ -10,17 +10,10 @@ from hypothesis import strategies as st
 
 from actors.bus.link import LinkSettings
 from actors.bus.listener import ENVELOPE_BYTES
+from actors.core.auth_settings import ApiKeySettings, AuthSettings, IssuerSettings
 from actors.core.endpoints import HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
 from actors.core.rules import SettingsError, clashes
-from actors.core.settings import (
-    MAX_MESSAGE_BYTES,
-    ApiKeySettings,
-    AuthSettings,
-    BackendSettings,
-    IssuerSettings,
-    ServerSettings,
-    Settings,
-)
+from actors.core.settings import MAX_MESSAGE_BYTES, BackendSettings, ServerSettings, Settings
 from actors.core.traffic_settings import BreakerSettings
 
 ENDPOINT = StdioEndpoint(command="server")

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.core.auth_settings import AuthSettings
 from actors.core.principal import Refusal
-from actors.core.settings import AuthSettings
 from serve_app.auth import Auth
 from serve_app.fetch import MAX_DOCUMENT_BYTES, fetch
 from serve_app.jwks import Jwks

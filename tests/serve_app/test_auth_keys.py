@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.core.api_key import hash_of
+from actors.core.auth_settings import ApiKeySettings, AuthSettings
 from actors.core.principal import MAX_CREDENTIAL_BYTES, Kind, Principal, Refusal, Verdict
-from actors.core.settings import ApiKeySettings, AuthSettings
 from serve_app.auth import Auth
 from serve_app.cli.keys import key
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.core.auth_settings import AuthSettings, IssuerSettings
 from actors.core.principal import Kind, Principal, Refusal, Verdict
-from actors.core.settings import AuthSettings, IssuerSettings
 from serve_app.auth import Auth
 from tests.support.hand_clock import HandClock
 from tests.support.tokens import ISSUER, SECRET, claims, ec_key, issuer, key_file, pem, rsa_key, segment, token

@@ -10,7 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from actors.core.settings import IssuerSettings
+from actors.core.auth_settings import IssuerSettings
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "https://gateway.example/mcp"
