@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -121,7 +122,7 @@ class BackendActor(BackendHost):
         logs.configure(log_format)
         super().__init__(functools.partial(_backend, secret=secret, router=find_router(), spread=spread))
         calm_collector()
-        if holding is not None or ray.get_runtime_context().was_current_actor_reconstructed:
+        if holding is not None or _is_second_life():
             threading.Thread(target=_begin, args=(name,), name="begin", daemon=True).start()
 
     def __repr__(self) -> str:
@@ -134,6 +135,13 @@ class BackendActor(BackendHost):
 
     async def _holdings(self) -> Sequence[Holding]:
         return (self._only,) if self._only is not None else await find_router().holdings(self._name)
+
+
+def _is_second_life() -> bool:
+    """Whether Ray has started this actor again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own code uses there what Ray calls deprecated
+        return bool(ray.get_runtime_context().was_current_actor_reconstructed)
 
 
 def _backend(

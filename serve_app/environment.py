@@ -17,6 +17,8 @@ FAST_SERVE: Final[Mapping[str, str]] = {
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
     "RAY_SERVE_LOG_TO_STDERR": "0",
+    # Serve kills a proxy that is not ready in time, and with it the start; on a busy machine 5 s are not enough
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
 }
 
 QUIET_RAY: Final[Mapping[str, str]] = {
