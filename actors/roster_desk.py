@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 
 import structlog
 
@@ -119,10 +119,16 @@ class RosterDesk:
         self._scaling(name).wake(self._clock())
         self._if_changed(lambda roster: roster.scale(name, max(roster.count(name), 1)))
 
-    def scale(self, in_flight: Mapping[str, int]) -> None:
-        """Let there be as many replicas as there is work for; calls in flight by backend."""
+    def scale(self, in_flight: Mapping[str, int], serving: Container[str]) -> None:
+        """Let there be as many replicas as there is work for: `in_flight` has the calls of each backend.
+
+        Only one that is `serving`, which some replica of it is up for, can be idle: what starts is wanted.
+        """
         for name, settings in self.backends.items():
             if settings.scale.min == settings.scale.max:
+                continue
+            if name not in serving:
+                self._scaling(name).wake(self._clock())
                 continue
             count = self.count(name)
             wanted = self._scaling(name).wanted(settings.scale, count, in_flight.get(name, 0), self._clock())

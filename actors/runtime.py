@@ -17,6 +17,7 @@ from typing import Any, Final
 import ray
 import structlog
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import logs
 from actors.backend import Backend
@@ -180,7 +181,7 @@ def _begin(name: str) -> None:
 
 def start_metrics(log_format: str) -> MetricsRef:
     """Start the Metrics actor."""
-    actor = ray.remote(**ACTOR_OPTIONS, name=METRICS)(MetricsActor)
+    actor = ray.remote(**ACTOR_OPTIONS | _near(), name=METRICS)(MetricsActor)
     return MetricsRef(actor.remote(log_format))
 
 
@@ -189,8 +190,15 @@ def start_router(naming: Naming, log_format: str, server: ServerSettings, state_
 
     `state_file` is where it keeps what outlives the gateway, on the machine that it runs on.
     """
-    actor = ray.remote(**ACTOR_OPTIONS, name=ROUTER)(RouterActor)
+    actor = ray.remote(**ACTOR_OPTIONS | _near(), name=ROUTER)(RouterActor)
     return RouterRef(actor.remote(naming, log_format, server, state_file))
+
+
+def _near() -> dict[str, Any]:
+    """Options for what the whole gateway needs: on the node of the command, with which all ends, and on no other."""
+    node = ray.get_runtime_context().get_node_id()
+    # an actor without resources that may be elsewhere is put anywhere
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
 def start_backend(

@@ -64,24 +64,45 @@ class Answer(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
+class Data(msgspec.Struct):
+    """As much of an error's data as is counted."""
+
+    reason: str = ""
+
+
+class Error(msgspec.Struct):
+    """A JSON-RPC error."""
+
+    data: Data = msgspec.field(default_factory=Data)
+
+
+ANOTHER_ID: Final = "the answer to another question"
+ANOTHER_TEXT: Final = "the text of another question"
+NO_RESPONSE: Final = "not a JSON-RPC response"
+
+WRONG: Final = frozenset({ANOTHER_ID, ANOTHER_TEXT, NO_RESPONSE})
+"""Objections to what must never happen; the others say that a call failed."""
+
 _decode: Final = msgspec.json.Decoder(Answer).decode
 
 
 class Wire:
     """Makes the questions of one client, numbered from `first_id`; a legacy client sets its session when it has one."""
 
-    def __init__(self, era: Era, tool: str, *, first_id: int = 1, text_bytes: int = 64) -> None:
+    def __init__(self, era: Era, tool: str, *, first_id: int = 1, text_bytes: int = 64, delay_ms: int = 0) -> None:
+        """`delay_ms` is asked of a tool that can wait before it answers, if it is more than 0."""
         self.session: str | None = None
         self._era = era
         self._tool = tool
         self._next_id = first_id
         self._padding = "x" * text_bytes
+        self._delay = b',"delay_ms":%d' % delay_ms if delay_ms else b""
 
     def call(self) -> Question:
         """A `tools/call` whose text no other question has."""
         number = self._take_id()
         text = f"{number}:{self._padding}"
-        params = b'"name":"%b","arguments":{"text":"%b"}' % (self._tool.encode(), text.encode())
+        params = b'"name":"%b","arguments":{"text":"%b"%b}' % (self._tool.encode(), text.encode(), self._delay)
         return Question(self._headers("tools/call", self._tool), self._body(number, "tools/call", params), number, text)
 
     def list_tools(self) -> Question:
@@ -128,16 +149,24 @@ def objection(question: Question, status: int, content_type: str, body: bytes) -
     try:
         answer = _decode(_message(content_type, body))
     except msgspec.DecodeError:
-        return "not a JSON-RPC response"
+        return NO_RESPONSE
     if answer.id != question.id:
-        return "the answer to another question"
+        return ANOTHER_ID
     if answer.result is None:
         return f"error {bytes(answer.error)[:120].decode(errors='replace')}"
     if answer.result.is_error:
         return "the tool failed"
     if question.text and [content.text for content in answer.result.content] != [question.text]:
-        return "the text of another question"
+        return ANOTHER_TEXT
     return None
+
+
+def reason_of(content_type: str, body: bytes) -> str:
+    """The `reason` in an error of the gateway; empty if the body is none."""
+    try:
+        return msgspec.json.decode(_decode(_message(content_type, body)).error, type=Error).data.reason
+    except msgspec.DecodeError:
+        return ""
 
 
 def tool_names(content_type: str, body: bytes) -> list[str]:

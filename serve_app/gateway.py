@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-import httpx
 import ray
 from ray import serve
 
@@ -23,14 +22,9 @@ from serve_app.cli.course import StartFailed
 from serve_app.cli.progress import Progress
 from serve_app.fleet import Fleet
 from serve_app.housing import Housing
+from serve_app.knock import NobodyAnswers, health_url, knock_at
 from serve_app.pulse import until_lost
 from serve_app.state_file import Recalled, added_again, forget_old, recall, state_file
-
-DOOR_SECONDS: Final = 30.0
-"""How long the first answer may take after Serve says that the application runs."""
-
-KNOCK_SECONDS: Final = 0.1
-"""Between two attempts to get that first answer."""
 
 MARGIN_SECONDS: Final = 5.0
 """What ending something may take beyond the time that running calls are given."""
@@ -87,8 +81,12 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._open_door())
             beginning = group.create_task(self._begin(self._fleet, roster))
-        await _knock(server)
-        return beginning.result()
+        statuses = beginning.result()
+        try:
+            await knock_at(server, statuses)
+        except NobodyAnswers as silence:
+            raise StartFailed(f"the ingress does not answer at {health_url(server)} {silence}") from None
+        return statuses
 
     @property
     def router(self) -> RouterRef:
@@ -161,30 +159,6 @@ def _recall(server: ServerSettings, *, spread: bool) -> Recalled:
     if file is not None and server.state_file is None:
         forget_old(file.parent, time.time())
     return recall(file)
-
-
-async def _knock(server: ServerSettings) -> None:
-    """Wait until the ingress answers on its port and knows of the backends."""
-    host = "127.0.0.1" if server.host in ("0.0.0.0", "::", "localhost") else server.host  # noqa: S104
-    url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}/health"
-    try:
-        async with asyncio.timeout(DOOR_SECONDS), httpx.AsyncClient(trust_env=False) as client:
-            while True:
-                if await _answers(client, url):
-                    return
-                await asyncio.sleep(KNOCK_SECONDS)
-    except TimeoutError:
-        raise StartFailed(f"the ingress does not answer at {url} after {DOOR_SECONDS:g} s") from None
-
-
-async def _answers(client: httpx.AsyncClient, url: str) -> bool:
-    """Whether a page of our own comes back that knows how many backends there are."""
-    try:
-        # a name that the guard admits whatever hosts are configured
-        page = (await client.get(url, headers={"host": "localhost"})).json()
-        return bool(page["backends"]["total"])
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return False
 
 
 async def _within(work: Awaitable[object], seconds: float) -> None:

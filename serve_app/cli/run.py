@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import sys
 import threading
@@ -45,11 +46,12 @@ def run(wish: Wish) -> int:
 def _run_on_ray(prepared: Prepared, environ: Mapping[str, str], address: str | None, progress: Progress) -> int:
     # Ray and Serve read their environment when they are imported, and importing them takes a second
     from serve_app.environment import guest_environment, haproxy_available, ray_environment, with_our_variables
+    from serve_app.port_block import port_block
     from serve_app.run_folder import run_folder
 
-    with run_folder() as folder:
+    with run_folder() as folder, port_block(random.random) as ports:
         if address is None:
-            with_our_variables(ray_environment(folder, prepared.settings.server.drain_seconds))
+            with_our_variables(ray_environment(folder, prepared.settings.server.drain_seconds, ports))
             if not haproxy_available():
                 progress.line("no HAProxy for this machine: Serve's own proxy is used, which is slower")
         else:

@@ -17,7 +17,8 @@ from actors.core.endpoints import HttpEndpoint
 from actors.core.load import Load
 from actors.core.outcome import Failure, FailureKind, Reply
 from actors.core.revisions import Era
-from actors.core.settings import BreakerSettings, Isolation
+from actors.core.settings import Isolation
+from actors.core.traffic_settings import BreakerSettings
 from tests.support.backends import World, backend_to, event_of, outcome_of
 from tests.support.bus import UNHURRIED, exchange_id, until
 from tests.support.upstreams import SILENCE, TableServer, handshake_server, modern_server, refuse, ticks, tool_call
@@ -279,7 +280,7 @@ async def test_while_the_shared_conversation_is_down_those_that_are_open_go_on_a
         await call_of(world, "ada")
         world.server = "no more processes"
         world.transports[0].lose("exit code 3")
-        await until(lambda: world.backend.status().detail == "exit code 3")
+        await until(lambda: world.backend.status().detail.startswith("exit code 3;"))
 
         assert isinstance(await call_of(world, "ada"), Reply)
         assert (await call_of(world, "bob")).kind is FailureKind.UNAVAILABLE

@@ -144,6 +144,26 @@ async def test_replicas_follow_the_calls_in_flight_and_a_sleeping_backend_is_wok
     assert (busy, idle, (await world.router.servers())[0].wanted) == (3, 0, 1)
 
 
+async def test_a_backend_is_not_idle_before_it_has_come_up_and_then_for_as_long_as_it_may_be():
+    world = World()
+    scale = ScaleSettings(min=0, max=3, idle_timeout=5.0)
+    await world.router.configure([backend(replicas=scale)])
+    wanted = []
+
+    async def look_after(seconds: float) -> None:
+        world.clock.advance(seconds)
+        world.router.look_round()
+        wanted.append((await world.router.servers())[0].wanted)
+
+    await look_after(1.0)
+    await look_after(20.0)
+    await world.router.report(status(listing=listing("log"), facts=FACTS))
+    await look_after(4.0)
+    await look_after(2.0)
+
+    assert wanted == [1, 1, 1, 0]
+
+
 async def test_whoever_asks_for_the_file_to_be_read_again_is_heard_with_the_orders():
     world = World("git")
     first = await next_orders(world.router, Orders("", 0))

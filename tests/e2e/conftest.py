@@ -49,6 +49,7 @@ def running(
         "stdio": module("tests.support.fixture_server", "--stdio"),
         "chaos": {**chaos(), "timeout": 3},
         "fragile": {**chaos(), "timeout": 1, "breaker": {"failure_threshold": 1, "open_seconds": 600}},
+        "slow": {**chaos(), "concurrency_limit": 1, "queue_limit": 2, "queue_seconds": 30},
         "noisy": chaos("--garbage", "8", "--chatty", "--duplicate"),
         "dead": chaos("--exit", "3", "--message", "no licence found"),
         "pair": {**module("tests.support.echo_server"), "replicas": 2},

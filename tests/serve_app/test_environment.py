@@ -28,6 +28,13 @@ def test_ray_is_fast_quiet_and_closed_to_those_without_a_token(tmp_path: Path) -
     assert variables["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
+def test_ingress_replicas_get_the_ports_of_their_gateway_and_no_others(tmp_path: Path) -> None:
+    variables = ray_environment(tmp_path, 10.0, range(12_000, 12_199))
+
+    assert variables["RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT"] == "12000"
+    assert variables["RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT"] == "12198"
+
+
 @with_haproxy
 def test_all_files_of_haproxy_are_in_the_folder_of_the_run(tmp_path: Path) -> None:
     variables = ray_environment(tmp_path, 10.0)

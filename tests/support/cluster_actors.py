@@ -39,6 +39,7 @@ class Actor:
     namespace: str
     pid: int
     restarts: int
+    node: str = ""
 
     def kill(self) -> None:
         """End its process in the way nothing can prepare for."""
@@ -90,5 +91,10 @@ def actors_of(running: GatewayProcess) -> Actors:
 
 def _actor(entry: dict[str, Any]) -> Actor:
     return Actor(
-        entry["name"], entry["class_name"], entry["ray_namespace"], int(entry["pid"]), int(entry["num_restarts"])
+        entry["name"],
+        entry["class_name"],
+        entry["ray_namespace"],
+        int(entry["pid"]),
+        int(entry["num_restarts"]),
+        entry["node_id"],
     )

@@ -57,6 +57,7 @@ class Call:
     ended: float
     trouble: str
     """Empty after the right answer; the `reason` of a JSON-RPC error, or what `NotAnswered` says."""
+    tool: str = ""
 
 
 class Caller:
@@ -100,7 +101,7 @@ class Caller:
             trouble = str(error)
         else:
             trouble = _trouble(answer, target.backend, text)
-        return Call(self.name, target.backend, text, began, time.monotonic(), trouble)
+        return Call(self.name, target.backend, text, began, time.monotonic(), trouble, target.tool)
 
     async def tools(self) -> frozenset[str]:
         """The names in `tools/list`."""

@@ -87,9 +87,15 @@ def gateway(
     sections: Mapping[str, Any] | None = None,
     arguments: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
+    port: int | None = None,
+    line: str = "ready http",
 ) -> Iterator[GatewayProcess]:
-    """Run the gateway with these servers until the block ends; nothing of it is left afterwards."""
-    port = free_port()
+    """Run the gateway with these servers until the block ends; nothing of it is left afterwards.
+
+    The block begins as soon as it has printed `line`. On the same `port`, in the same folder, it is the same gateway
+    once more.
+    """
+    port = port or free_port()
     mark = f"{folder.name}-{port}"
     marked_servers = {
         name: {**server, "env": {**server.get("env", {}), SERVER_MARK: mark}} if "command" in server else server
@@ -109,7 +115,7 @@ def gateway(
         )
     running = GatewayProcess(process, port, log, mark, len(servers))
     try:
-        await_line(running, "ready http")
+        await_line(running, line)
         yield running
     finally:
         take_down(running)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 import psutil
 
-from serve_app.admin.pass_file import APPLICATION, pass_path, read_pass
+from serve_app.admin.pass_file import pass_path, read_pass
 from tests.support.cluster_actors import ENVIRON, Actors, actors_of
 from tests.support.cluster_callers import Call, Load, Target, under_load
 from tests.support.cluster_server import Note, read_journal
@@ -130,7 +130,7 @@ class Traffic:
 
     async def servers(self) -> dict[str, Json]:
         """What the admin API says of each server; nothing as long as the gateway has not written its pass."""
-        held = read_pass(pass_path(self.running.port, self.config.parent / "run" / APPLICATION))
+        held = read_pass(pass_path(self.running.port))
         if held is None:
             return {}
         async with httpx.AsyncClient(timeout=20.0, trust_env=False) as client:
@@ -192,7 +192,6 @@ def traffic_in(folder: Path) -> Iterator[Traffic]:
     """A gateway with two ingress replicas in front of pools over HTTP and of servers over stdio."""
     journal = folder / "journal"
     stdio = {"command": sys.executable, "args": ["-S", str(ROOT / "tests/support/cluster_server.py"), str(journal)]}
-    (folder / "run").mkdir(mode=0o700)
     pool = [PoolServer(journal) for _ in range(POOL)]
     with ExitStack() as stack:
         for server in pool:
@@ -213,6 +212,5 @@ def traffic_in(folder: Path) -> Iterator[Traffic]:
             "sleepy": {"url": urls[2], "replicas": {"min": 0, "max": 1, "idle_timeout": 2}},
         }
         sections = {"server": {"replicas": INGRESS_REPLICAS, "density": 4, "drain_seconds": 5}}
-        environ = {**ENVIRON, "XDG_RUNTIME_DIR": str(folder / "run"), "XDG_STATE_HOME": str(folder / "state")}
-        with gateway(folder, servers, sections=sections, environ=environ) as running:
+        with gateway(folder, servers, sections=sections, environ=ENVIRON) as running:
             yield Traffic(running, actors_of(running), journal, pool)
