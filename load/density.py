@@ -8,7 +8,6 @@ import argparse
 import itertools
 import json
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -178,4 +177,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

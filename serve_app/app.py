@@ -13,6 +13,7 @@ from ray.serve.handle import DeploymentHandle
 from actors import logs
 from actors.bus.dialer import CallerLink, dial
 from actors.core.auth_settings import AuthSettings
+from actors.core.needs import SPREADABLE_CPUS
 from actors.core.principal import Verdict
 from actors.core.settings import ServerSettings, Settings
 from actors.garbage import calm_collector
@@ -171,7 +172,7 @@ def build_application(settings: Settings, secret: bytes, admin_digest: bytes, *,
         IngressDeployment,
         name="ingress",
         num_replicas=server.replicas,
-        ray_actor_options={"num_cpus": 0},
+        ray_actor_options={"num_cpus": SPREADABLE_CPUS if spread else 0},
         graceful_shutdown_timeout_s=server.drain_seconds,
         **DEPLOYMENT_OPTIONS,
     )

@@ -10,6 +10,9 @@ from actors.core.settings import BackendSettings
 ZONE_LABELS: Final = ("topology.kubernetes.io/zone", "ray.io/availability-zone", "only1mcp-zone")
 """Labels of a node that say where it is; the first it has counts."""
 
+SPREADABLE_CPUS: Final = 0.001
+"""What an actor wants that is to be spread: one that wants nothing is put on any node, whatever its strategy is."""
+
 
 def ray_options(settings: BackendSettings) -> dict[str, Any]:
     """The options of Ray's for the process of a replica; none for a backend that wants nothing."""
@@ -23,6 +26,7 @@ def ray_options(settings: BackendSettings) -> dict[str, Any]:
         options["runtime_env"] = dict(settings.runtime_env)
     if settings.placement.strategy == "spread":
         options["scheduling_strategy"] = "SPREAD"
+        options["num_cpus"] = options.get("num_cpus") or SPREADABLE_CPUS
     if settings.placement.labels:
         options["label_selector"] = dict(settings.placement.labels)
     return options

@@ -35,6 +35,13 @@ def test_resources_environment_and_placement_become_options_of_ray() -> None:
     }
 
 
+def test_what_is_to_be_spread_wants_a_little_because_ray_spreads_nothing_that_wants_nothing() -> None:
+    options = ray_options(stdio(placement=PlacementSettings(strategy="spread"), resources=ResourceSettings()))
+
+    assert options["scheduling_strategy"] == "SPREAD"
+    assert 0 < options["num_cpus"] <= 0.01
+
+
 def test_whoever_has_options_has_a_process_of_its_own() -> None:
     for settings in (
         stdio(resources=ResourceSettings()),
