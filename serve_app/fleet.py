@@ -13,7 +13,7 @@ from actors.refs import ActorGone
 ACTOR_SECONDS: Final = 60.0
 """How long Ray may take to give a Backend a process, beyond what its server may take to start."""
 
-LEAVE_SECONDS: Final = 1.0
+LEAVE_SECONDS: Final = 3.0
 """Between the order that a replica retires and its stop: by then every ingress has heard, and calls go elsewhere."""
 
 PAUSE_SECONDS: Final = 0.5

@@ -39,6 +39,9 @@ from serve_app.outlook import Outlook
 
 SERVER_PATH: Final = re.compile(r"/servers/([^/]+)/mcp/?")
 
+FIRST_VIEW_SECONDS: Final = 10.0
+"""How long a request waits in an ingress replica that has just started and heard nothing of the backends yet."""
+
 NOTHING_HERE: Final = "there is nothing here; the MCP endpoint is /mcp"
 
 log = structlog.get_logger()
@@ -136,6 +139,9 @@ class Ingress:
         if path == "/metrics":
             await self._metrics(send)
             return
+        if not self._outlook.knows and not await self._outlook.learns(FIRST_VIEW_SECONDS):
+            await refuse(send, 503, "the gateway is starting; try again in a moment", [(b"retry-after", b"1")])
+            return
         offer = self._offer(path)
         if offer is not None:
             await self._mcp.serve(request, offer, principal)
@@ -160,6 +166,8 @@ class Ingress:
         principal = await self._recognition(scope)()
         if isinstance(principal, Denial):
             return principal
+        if not self._outlook.knows and not await self._outlook.learns(FIRST_VIEW_SECONDS):
+            return Denial(503, "the gateway is starting; try again in a moment")
         match = ws_door.PATH.fullmatch(scope["path"])
         entrance = self._entrance(match[1], principal) if match else None
         if entrance is None:

@@ -23,6 +23,7 @@ class Outlook:
         self._find_router = find_router
         self._on_view = on_view
         self._offers: dict[str | None, Offer] = {}
+        self._first = asyncio.Event()
         self.view = View()
         self.listeners: list[Callable[[], None]] = []
         """Called after each new View."""
@@ -36,9 +37,24 @@ class Outlook:
             offer = self._offers[backend] = Offer(self.view, backend)
         return offer
 
+    @property
+    def knows(self) -> bool:
+        """Whether there has been a View: without one nothing can be said of any backend."""
+        return self._first.is_set()
+
+    async def learns(self, seconds: float) -> bool:
+        """Wait for the first View; false if there is none within so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._first.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def adopt(self, view: View) -> None:
         """Go by a new View."""
         self.view = view
+        self._first.set()
         self._offers = {}
         self._on_view(view)
         for listener in self.listeners:

@@ -116,3 +116,15 @@ async def test_offers_are_rendered_once_for_each_view() -> None:
     assert outlook.offer("a") is first
     outlook.adopt(view("a", version=2))
     assert outlook.offer("a") is not first
+
+
+async def test_whoever_comes_before_the_first_view_waits_for_it_but_not_for_ever():
+    outlook = Outlook(ScriptedRouter().find, lambda _: None)
+    early = await outlook.learns(0.01)
+    waiting = asyncio.create_task(outlook.learns(10.0))
+    await asyncio.sleep(0)
+    outlook.adopt(view("a"))
+
+    assert not early
+    assert await waiting
+    assert outlook.knows
