@@ -7,11 +7,15 @@ from typing import Final
 import structlog
 
 from actors.core.offer import Offer
+from actors.core.policy.stance import Stance
 from actors.core.view import View
-from actors.refs import RouterRef
+from actors.refs.router import RouterRef
 
 PAUSE_SECONDS: Final = 0.5
 """Between two attempts to reach a Router that is not there."""
+
+MAX_OFFERS: Final = 4096
+"""Rendered at once: endpoints times the stances that callers really have."""
 
 log = structlog.get_logger()
 
@@ -22,19 +26,21 @@ class Outlook:
     def __init__(self, find_router: Callable[[], RouterRef], on_view: Callable[[View], None]) -> None:
         self._find_router = find_router
         self._on_view = on_view
-        self._offers: dict[str | None, Offer] = {}
+        self._offers: dict[tuple[str | None, Stance | None], Offer] = {}
         self._first = asyncio.Event()
         self.view = View()
         self.listeners: list[Callable[[], None]] = []
         """Called after each new View."""
 
-    def offer(self, backend: str | None) -> Offer | None:
-        """The offer of the aggregate, or of one backend if there is one of that name."""
-        offer = self._offers.get(backend)
+    def offer(self, backend: str | None, stance: Stance | None = None) -> Offer | None:
+        """The offer of the aggregate, or of one backend if there is one of that name, for callers of a stance."""
+        offer = self._offers.get((backend, stance))
         if offer is None:
             if backend is not None and backend not in self.view.backends:
                 return None
-            offer = self._offers[backend] = Offer(self.view, backend)
+            if len(self._offers) >= MAX_OFFERS:
+                self._offers.clear()
+            offer = self._offers[backend, stance] = Offer(self.view, backend, stance=stance)
         return offer
 
     @property

@@ -11,17 +11,19 @@ import xxhash
 from actors.core import headers, jsonrpc
 from actors.core.care import READING_METHODS, Care, care_of
 from actors.core.catalogue import Catalogue, Entry
+from actors.core.clearance import decide, visible
 from actors.core.cursor import page_of
 from actors.core.identity import GATEWAY_INFO
 from actors.core.jsonrpc import Object
 from actors.core.listing import Facts, Kind
+from actors.core.policy.stance import Stance
 from actors.core.promises import merged, promised
 from actors.core.rendering import complete
 from actors.core.revisions import HANDSHAKE_REVISIONS, MODERN_REVISIONS, Era, era_of
 from actors.core.routing import Rejection, Route, route, route_unchanged
 from actors.core.time_limit import TOOLS_CALL
 from actors.core.tool_entry import tool_for
-from actors.core.view import View
+from actors.core.view import BackendView, View
 
 PAGE_ENTRIES: Final = 1000
 """Entries of a list on one page: most lists have one, and clients that do not ask for the next miss nothing."""
@@ -38,15 +40,21 @@ STALE_KEY: Final = "only1mcp/stale"
 
 NO_META: Final = b"{}"
 
+NO_ENTRIES: Final = Catalogue()
+
 INVALID_CURSOR: Final = Rejection(jsonrpc.INVALID_PARAMS, "Invalid cursor")
 
 
 class Offer:
-    """One endpoint in one View: the aggregate, or one backend."""
+    """One endpoint in one View, the aggregate or one backend, for all callers of one stance."""
 
-    def __init__(self, view: View, backend: str | None, page_entries: int = PAGE_ENTRIES) -> None:
+    def __init__(
+        self, view: View, backend: str | None, page_entries: int = PAGE_ENTRIES, *, stance: Stance | None = None
+    ) -> None:
+        """`stance` is that of the callers whom this is for; without one they may use everything."""
         self.view = view
         self.backend = backend
+        self._stance = stance
         self._page_entries = page_entries
         self._first_pages: dict[tuple[Kind, str], bytes] = {}
         self._annotated: dict[str, tuple[headers.ParamHeader, ...]] = {}
@@ -59,14 +67,26 @@ class Offer:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """The entries, under the names of this endpoint."""
-        return self.view.backends[self.backend].catalogue if self.backend is not None else self.view.catalogue
+        """The entries that its callers may use, under the names of this endpoint."""
+        return self._everything if self._stance is None else visible(self._everything, self._stance)
 
     def route(self, method: str, params: Object, era: Era) -> Route | Rejection:
-        """See `routing.route`; the endpoint of one server passes names on as they are."""
-        if self.backend is not None:
-            return route_unchanged(method, params, self.backend)
-        return route(method, params, self.catalogue, era)
+        """See `routing.route`; the endpoint of one server passes names on as they are.
+
+        What the policy forbids is answered like what does not exist.
+        """
+        if self.backend is None:
+            found = route(method, params, self._everything, era)
+        else:
+            found = route_unchanged(method, params, self.backend)
+        if self._stance is None or isinstance(found, Rejection):
+            return found
+        decision = decide(self._stance, self.view, method, found.owned, params)
+        if decision.allowed:
+            return msgspec.structs.replace(found, rule=decision.rule)
+        unknown = route(method, params, NO_ENTRIES, era)
+        assert isinstance(unknown, Rejection), "it has nothing that a request could go to"  # noqa: S101
+        return msgspec.structs.replace(unknown, rule=decision.rule)
 
     def list_result(self, kind: Kind, revision: str, cursor: str | None = None) -> bytes | Rejection:
         """The result of a list method for a client of `revision`: the page after `cursor`, or the first."""
@@ -78,6 +98,11 @@ class Offer:
             assert isinstance(page, bytes), "there is always a first page"  # noqa: S101
             known = self._first_pages[kind, revision] = page
         return known
+
+    @cached_property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it for its callers, though there is something for others."""
+        return not any(map(self.catalogue.of, Kind)) and any(map(self._everything.of, Kind))
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -157,6 +182,19 @@ class Offer:
         return hasher.hexdigest()
 
     @cached_property
+    def _everything(self) -> Catalogue:
+        return self.view.backends[self.backend].catalogue if self.backend is not None else self.view.catalogue
+
+    @cached_property
+    def _backends(self) -> list[BackendView]:
+        """Those that the callers see something of."""
+        backends = self.view.backends
+        if self._stance is None:
+            return list(backends.values())
+        seen = {entry.backend for kind in Kind for entry in self.catalogue.of(kind).values()}
+        return [backend for name, backend in backends.items() if name in seen]
+
+    @cached_property
     def _promised(self) -> frozenset[str]:
         return frozenset(self._capabilities(Era.MODERN))
 
@@ -180,13 +218,13 @@ class Offer:
     def _capabilities(self, era: Era) -> dict[str, Any]:
         if self.backend is not None:
             return {} if self.facts is None else promised(self.facts, era)
-        return merged([each.facts for each in self.view.backends.values() if each.facts is not None], era)
+        return merged([each.facts for each in self._backends if each.facts is not None], era)
 
     def _instructions(self) -> str | None:
         """Those of all servers, each under the name of its backend."""
         parts = [
-            f"# {name}\n{backend.facts.instructions}"
-            for name, backend in self.view.backends.items()
+            f"# {backend.name}\n{backend.facts.instructions}"
+            for backend in self._backends
             if backend.facts is not None and backend.facts.instructions
         ]
         return "\n\n".join(parts) or None

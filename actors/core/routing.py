@@ -19,6 +19,8 @@ class Rejection(msgspec.Struct, frozen=True, gc=False):
     code: int
     message: str
     data: object = None
+    rule: str = ""
+    """What of the policy denied it; empty if nothing did. It is not for the client."""
 
     @property
     def error(self) -> bytes:
@@ -35,6 +37,8 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     """The parameters with that name or URI in them."""
     replica: int | None = None
     """The replica that it must go to; nothing if any will do."""
+    rule: str = ""
+    """What of the policy allowed it; empty where there is none."""
 
 
 def route(method: str, params: Object, catalogue: Catalogue, era: Era) -> Route | Rejection:
