@@ -1,0 +1,119 @@
+"""Applies the limits at the edge; shares them with the other ingress replicas through the Router, in the background."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from actors.core.caller import Caller
+from actors.core.incident import Incident
+from actors.core.limit_settings import LimitSettings
+from actors.core.limits.admission import Admitted, Reason, Refused, refused
+from actors.core.limits.call_count import CallCount
+from actors.core.limits.lease import INTERVAL_SECONDS
+from actors.core.limits.limiter import Limiter
+from actors.core.limits.quotas import Quotas
+from actors.core.limits.report import LimitReport
+from actors.core.principal import Principal
+from actors.refs.router import RouterRef
+from serve_app.tallying import Note
+
+ANSWER_SECONDS: Final = 2.0
+"""How long the Router has for an answer; without one the last shares go on."""
+
+log = structlog.get_logger()
+
+
+class Limiting:
+    """What one ingress replica lets through. No request waits for the Router."""
+
+    def __init__(
+        self,
+        settings: LimitSettings,
+        find_router: Callable[[], RouterRef],
+        note: Note,
+        *,
+        source: str = "",
+        replicas: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`source` names this replica to the Router, `replicas` is how many there are; `clock` is in seconds."""
+        self._settings = settings
+        self._replicas = replicas
+        self._limiter = Limiter(settings.rates, replicas)
+        self._quotas = Quotas(settings.quotas)
+        self._count = CallCount(replicas)
+        self._find_router = find_router
+        self._note = note
+        self._source = source
+        self._clock = clock
+        self._reachable = True
+
+    def go_by(self, settings: LimitSettings) -> None:
+        """Go by other settings from now on: allowances begin anew, and calls that run are counted until they end."""
+        if settings == self._settings:
+            return
+        if settings.rates != self._settings.rates:
+            self._limiter = Limiter(settings.rates, self._replicas)
+        self._quotas = Quotas(settings.quotas)
+        self._settings = settings
+
+    def admit(self, caller: Caller, server: str = "", tool: str = "") -> Admitted | Refused:
+        """See `Limiter.check`; a refusal is counted, by the name of the limit."""
+        admission = self._limiter.check(caller, server, tool, self._clock())
+        if isinstance(admission, Refused):
+            self._note(Incident.LIMITED, server, admission.rule)
+        return admission
+
+    def enter(self, principal: Principal) -> Refused | None:
+        """A call wants to run; `leave` must follow unless it is refused."""
+        most = self._quotas.of(principal).calls
+        if most is None:
+            return None
+        refused = self._count.enter(principal.key, most, self._clock())
+        if refused is not None:
+            self._note(Incident.LIMITED, "", refused.reason.value)
+        return refused
+
+    def leave(self, principal: Principal) -> None:
+        """The call has ended, whatever the quota is by now."""
+        self._count.leave(principal.key)
+
+    def max_sessions(self, principal: Principal) -> int | None:
+        """How many sessions a principal may have in the whole gateway; nothing if it has no quota."""
+        return self._quotas.of(principal).sessions
+
+    def refuse_session(self) -> Refused:
+        """What a principal hears who has as many sessions as may be."""
+        self._note(Incident.LIMITED, "", Reason.SESSIONS.value)
+        return refused(Reason.SESSIONS)
+
+    async def exchange(self) -> None:
+        """Tell the Router what was used, and go by its answer; without one everything goes on as it is."""
+        now = self._clock()
+        report = LimitReport(self._source, self._limiter.report(now), self._count.report(now))
+        if not report:
+            return
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                shares = await self._find_router().share_limits(report)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the Router, calls are not to suffer from it
+            if self._reachable:
+                log.warning("limits_not_shared", reason=repr(error))
+            self._reachable = False
+            self._limiter.go_on(self._clock())
+            self._count.go_on(self._clock())
+            return
+        if not self._reachable:
+            log.info("limits_shared")
+        self._reachable = True
+        self._limiter.renew(shares.shares, self._clock())
+        self._count.renew(shares.grants, self._clock())
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Exchange for ever, if there is anybody to share with."""
+        while self._replicas > 1:
+            await sleep(INTERVAL_SECONDS)
+            await self.exchange()
