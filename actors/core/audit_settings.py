@@ -1,0 +1,74 @@
+"""The settings of the audit. `actors.core.settings` says how they are read."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from actors.core.rules import STRICT, between, byte_size, require, seconds, url_rule
+
+
+class Arguments(StrEnum):
+    """What the audit has of the arguments of a call."""
+
+    DIGEST = "digest"
+    """Their digest under a key of the log: equal arguments are seen to be equal, and not what they are."""
+    REDACTED = "redacted"
+    """Themselves, without the values whose names sound like secrets or that `redact` names."""
+    NONE = "none"
+
+
+class Sync(StrEnum):
+    """When what was written is forced to the disk."""
+
+    ALWAYS = "always"
+    """After every batch."""
+    INTERVAL = "interval"
+    """Every second."""
+    NEVER = "never"
+    """When the system sees fit."""
+
+
+class OnFailure(StrEnum):
+    """What becomes of calls while the audit cannot be written."""
+
+    REFUSE = "refuse"
+    CONTINUE = "continue"
+    """They go on, and what was lost is counted, in metrics and in the log itself once it can be written again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """The log of who did what."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    file: str | None = None
+    """By default `audit/audit.jsonl` in the user's folder for state."""
+    arguments: Arguments = Arguments.DIGEST
+    redact: tuple[str, ...] = ()
+    """Further names of arguments, as globs, whose values are not to be kept."""
+    sync: Sync = Sync.INTERVAL
+    max_bytes: int = 64 * 1024 * 1024
+    """Of one file; then the next one is begun, which continues the chain."""
+    keep_files: int = 10
+    """Files that are kept besides the one that is written."""
+    lists: bool = True
+    """Whether lists that were answered are events, too."""
+    on_failure: OnFailure = OnFailure.CONTINUE
+    buffer: int = 10_000
+    """Events that may wait at one ingress replica; beyond it `on_failure` applies."""
+    syslog: str | None = None
+    """`host:port` (UDP, RFC 5424) or the path of a socket, to which every event is sent besides."""
+    otlp_url: str | None = None
+    """An OTLP/HTTP endpoint for logs, to which every event is sent besides."""
+    flush_seconds: float = 0.2
+    """Between two batches."""
+
+    def __post_init__(self) -> None:
+        require(
+            byte_size("max_bytes", self.max_bytes, 2**40),
+            between("keep_files", self.keep_files, 0, 10_000),
+            between("buffer", self.buffer, 1, 1_000_000),
+            seconds("flush_seconds", self.flush_seconds),
+            *([] if self.otlp_url is None else [url_rule("otlp_url", self.otlp_url, instead="use the environment")]),
+        )
