@@ -70,6 +70,8 @@ class CallerLink:
     ) -> None:
         self.load = Load()
         """What the replica last said of itself; it does so with every outcome."""
+        self.leaving = False
+        """Whether the replica takes no new calls any more. Those it has taken go on, and are attached to as before."""
         self.link: Final = Link(self, handshake, settings)
         self._backend = backend
         self._on_closed = on_closed
@@ -80,6 +82,7 @@ class CallerLink:
         self._on_frame: Final[dict[type, Callable[..., None]]] = {
             frames.Event: self._event,
             frames.OutcomeFrame: self._outcome,
+            frames.Leaving: self._leaving,
         }
 
     @property
@@ -100,6 +103,8 @@ class CallerLink:
         number, attachment = self._attachment()
         if self.closed:
             attachment.ended(Failure(FailureKind.UNAVAILABLE, self._backend, "the link to it is lost"))
+        elif self.leaving:
+            attachment.ended(Failure(FailureKind.UNAVAILABLE, self._backend, "it is stopping"))
         elif not self.link.writable:
             attachment.ended(Failure(FailureKind.BUSY, self._backend, "the link to it is full"))
         elif not self.link.send(frames.Open(number, exchange_id, call)):
@@ -212,3 +217,7 @@ class CallerLink:
         if attachment is not None:
             self.link.send(frames.Detach(frame.number))
             attachment.ended(frame.outcome)
+
+    def _leaving(self, frame: frames.Leaving) -> None:
+        self.leaving = True
+        self.link.send(frame)  # behind every call that was opened here

@@ -15,7 +15,7 @@ from actors.core.call import Call
 from actors.core.load import Load
 from actors.core.outcome import Failure, Reply
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 WINDOW: Final = 64
 """Credit of one attachment, in units of `weight`: what may be under way and unread. Part of the protocol version."""
 WEIGHT_SHIFT: Final = 14
@@ -71,6 +71,10 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
 
 class Pong(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
     """Either way: I am."""
+
+
+class Leaving(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """Listener to caller: open nothing new here. Caller to listener, once: I open nothing after this frame."""
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
@@ -166,6 +170,7 @@ Frame = (
     | Refuse
     | Ping
     | Pong
+    | Leaving
     | Open
     | Attach
     | Detach

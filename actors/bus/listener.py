@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, cast
 
 import structlog
@@ -50,6 +51,7 @@ class Listener:
         self._addresses: list[tuple[asyncio.Server, Address]] = []
         self._links: set[ServedLink] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._leaving = False
 
     async def start(self, address: str) -> str:
         """Listen at `unix:/path` or `tcp:host:port`, where port 0 lets the system choose; the real address.
@@ -73,6 +75,26 @@ class Listener:
         log.info("bus_listening", backend=self._backend, address=str(real))
         return str(real)
 
+    def leave(self) -> None:
+        """Tell every caller to open nothing new here, those that come from now on, too. Safe to repeat.
+
+        What was opened before may still arrive, and goes to the handler. Exchanges go on, and are attached to as ever.
+        """
+        self._leaving = True
+        for served in self._links:
+            self._ready(served)
+
+    async def parted(self) -> None:
+        """After `leave`, wait until no call is under way to here, and every outcome that is read has arrived.
+
+        Each caller is waited for as long as a link to it would be held: not if it is gone, and for `silence_seconds` in
+        all. On a machine with much to do an answer may take seconds; what is opened after the limit gets `LinkLost`.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._link_settings.silence_seconds):
+                while staying := [each for each in self._links if each.link.ready and not each.parted.is_set()]:
+                    await staying[0].parted.wait()
+
     async def close(self) -> None:
         """Stop listening and close every link, within `CLOSE_SECONDS` and a little. Exchanges are not finished."""
         for server, address in self._addresses:
@@ -92,10 +114,14 @@ class Listener:
             return _TurnedAway()
         handshake = ListenerHandshake(self._secret, self._nonces(NONCE_BYTES))
         served = ServedLink(
-            self._backend, exchanges, self._handler, handshake, self._link_settings, self._links.discard
+            self._backend, exchanges, self._handler, handshake, self._link_settings, self._ready, self._links.discard
         )
         self._links.add(served)
         return served.link
+
+    def _ready(self, served: ServedLink) -> None:
+        if self._leaving and served.link.ready:
+            served.leave()
 
     def _schedule_sweep(self, loop: asyncio.AbstractEventLoop, exchanges: Exchanges) -> None:
         exchanges.expire()

@@ -45,12 +45,18 @@ class ServedLink:
         handler: Handler,
         handshake: Handshake,
         settings: LinkSettings,
+        ready: Callable[["ServedLink"], None],
         lost: Callable[["ServedLink"], None],
     ) -> None:
+        """`ready` is called when the caller has proved itself, `lost` when the link is gone, with it or without."""
         self.link: Final = Link(self, handshake, settings)
+        self.parted: Final = asyncio.Event()
+        """Set while the caller has answered `leave` and misses no outcome it reads here; and when the link is lost."""
+        self._told = self._answered = False
         self._backend = backend
         self._exchanges = exchanges
         self._handler = handler
+        self._ready = ready
         self._lost = lost
         self._attached: dict[int, Exchange] = {}
         """The exchanges whose current reader is on this link."""
@@ -65,6 +71,7 @@ class ServedLink:
             frames.Grant: self._grant,
             frames.Resume: self._resume,
             frames.AnswerTo: self._answer_to,
+            frames.Leaving: self._leaving,
         }
 
     @property
@@ -87,10 +94,17 @@ class ServedLink:
     def forget(self, number: int) -> None:
         """See `Outlet.forget`."""
         self._attached.pop(number, None)
+        self._settle()
+
+    def leave(self) -> None:
+        """Tell the caller to open nothing new here. Safe to repeat; for a link that is ready."""
+        if not self._told:
+            self._told = self.link.send(frames.Leaving())
 
     def link_ready(self) -> None:
         """See `LinkOwner.link_ready`."""
         log.debug("link_accepted", backend=self._backend)
+        self._ready(self)
 
     def link_received(self, frame: frames.Frame) -> None:
         """See `LinkOwner.link_received`."""
@@ -115,6 +129,7 @@ class ServedLink:
         self._waiting.clear()
         for exchange in attached:
             exchange.detach()
+        self.parted.set()
         self._lost(self)
 
     def _open(self, frame: frames.Open) -> None:
@@ -148,11 +163,13 @@ class ServedLink:
             self.end(frame.number, self._exchanges.lost())
             return
         self._attached[frame.number] = exchange  # first, because answers call the backend, and it may do anything
+        self._settle()
         self._guard(exchange, exchange.resume, self, frame.number, frame.after, frame.answers)
 
     def _read(self, number: int, exchange: Exchange, after: int) -> None:
         reader = exchange.attach(self, number, after)
         self._attached[number] = exchange
+        self._settle()
         reader.pump()
 
     def _detach(self, frame: frames.Detach) -> None:
@@ -162,6 +179,7 @@ class ServedLink:
         if exchange.reader is not None and exchange.reader.done:
             self._exchanges.received(exchange)
         exchange.detach()
+        self._settle()
 
     def _answer(self, frame: frames.Answer) -> None:
         exchange = self._attached.get(frame.number)
@@ -185,6 +203,18 @@ class ServedLink:
         exchange = self._attached.get(frame.number)
         if exchange is not None:
             exchange.grant(frame.seen)
+
+    def _leaving(self, _frame: frames.Leaving) -> None:
+        self._answered = self._told
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self._answered:
+            return
+        if self._attached:
+            self.parted.clear()
+        else:
+            self.parted.set()
 
     def _guard(self, exchange: Exchange | None, callback: Callable[..., None], *arguments: object) -> None:
         """Run a callback of the backend; its bug ends its own exchange and disturbs no other on the link."""

@@ -48,6 +48,7 @@ TO_BACKEND: Final[list[Frame]] = [
     frames.CancelOrigin(b"origin"),
     frames.Ping(),
     frames.Pong(),
+    frames.Leaving(),
 ]
 TO_CALLER: Final[list[Frame]] = [
     *(frames.Event(number, 1, kind, b'{"a":1}') for number, kind in enumerate(EventKind, 1)),
@@ -55,6 +56,7 @@ TO_CALLER: Final[list[Frame]] = [
     frames.OutcomeFrame(1, Reply(b'{"a":1}', Era.MODERN), Load(3)),
     frames.OutcomeFrame(2, Failure(FailureKind.BUSY, "git", "no", 2.0), Load()),
     frames.Ping(),
+    frames.Leaving(),
 ]
 TO_ANYBODY: Final[list[Frame]] = [
     frames.Hello(frames.PROTOCOL_VERSION, b"h" * NONCE_BYTES),
@@ -194,7 +196,7 @@ class BusFrames:
         return self._send(mutator, self._served, self._served_link.link, TO_BACKEND)
 
     def _to_caller(self, mutator: Mutator) -> bool:
-        if self._calling is None or self._calling_link.closed or self._turns % INPUTS_A_LINK == 0:
+        if self._calling is None or self._is_spent(self._calling_link) or self._turns % INPUTS_A_LINK == 0:
             if self._calling is not None:
                 self._calling.close()
             self._calling_link = CallerLink("git", _Trusting(), SETTINGS, _nobody)
@@ -202,6 +204,9 @@ class BusFrames:
         while self._calling_link.in_flight < 3:
             self._calling_link.open(CALLS[0], exchange_id(self._turns))
         return self._send(mutator, self._calling, self._calling_link.link, TO_CALLER)
+
+    def _is_spent(self, link: CallerLink) -> bool:
+        return link.closed or link.leaving
 
     def _to_stranger(self, mutator: Mutator) -> bool:
         """Whatever somebody says who does not hold the secret, he does not come in."""
@@ -223,11 +228,11 @@ class BusFrames:
         return not link.closed
 
     def _new_served(self, handshake: Any) -> ServedLink:
-        return ServedLink("git", self._exchanges, self._backend, handshake, SETTINGS, _nobody)
+        return ServedLink("git", self._exchanges, self._backend, handshake, SETTINGS, _nobody, _nobody)
 
 
 def _nobody(_: object) -> None:
-    """Nobody wants to know that a link was lost."""
+    """Nobody wants to know that a link came or was lost."""
 
 
 def _spoilt(mutator: Mutator, seeds: Sequence[Frame]) -> bytes:
