@@ -1,0 +1,353 @@
+"""The Vault: owns what the gateway itself issued, and knows what is revoked.
+
+A plain class: `actors.runtime` makes it an actor, tests use it as it is. What it was asked to do is on the disk before
+it answers. Auth watches it; it tells the Router what is revoked, for the Router's View reaches every ingress. No call
+waits for it: of a credential that was seen before nobody asks.
+"""
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from actors.core.auth_settings import AuthSettings
+from actors.core.oauth.statement import TYP as STATEMENT_TYP
+from actors.core.oauth.statement import identity_of, statement_claims
+from actors.core.seal import NONCE_BYTES, Seal
+from actors.core.tokens.family import digest_of
+from actors.core.tokens.grant import Grant
+from actors.core.tokens.issued import Declined, GrantFault, No, Shown, TokenEntry, TokenPair
+from actors.core.tokens.key_record import KeyRecord
+from actors.core.tokens.ledger import Ledger
+from actors.core.tokens.own_issuer import OwnIssuer
+from actors.core.tokens.revocations import Revocation, Revocations, Target
+from actors.core.tokens.revoking import revocation_of
+from actors.key_desk import KeyDesk
+from actors.refs.asking import WATCH_SECONDS
+from actors.refs.gone import ActorGone
+from actors.revocation_desk import RevocationDesk
+from actors.signer import Signer
+from actors.token_desk import ID_BYTES, TokenDesk
+from actors.vault_file import VaultFile
+
+ROUND_SECONDS: Final = 2.0
+"""Between two times that it is made sure that the Router knows what is revoked; a change is told at once."""
+
+SWEEP_SECONDS: Final = 60.0
+"""Between two times that what is over is let go of, and that the age of the signing key is looked at."""
+
+MAX_CREDENTIALS: Final = 100_000
+"""For upstream servers, of all principals."""
+
+MAX_CREDENTIAL_BYTES: Final = 64 * 1024
+
+NO_TOKENS: Final = Declined(No.UNKNOWN, "this gateway issues no tokens: `auth.tokens` is not in its configuration")
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class RevocationListener(Protocol):
+    """Who spreads what is revoked; `actors.refs.router.RouterRef` is one."""
+
+    async def revoke(self, revocations: Revocations) -> None:
+        """See `Router.revoke`."""
+
+    async def knows_revocations(self, mark: str) -> bool:
+        """See `Router.knows_revocations`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Desks:
+    """Everything that waits for the disk."""
+
+    file: VaultFile
+    revocations: RevocationDesk
+    keys: KeyDesk
+    signer: Signer | None
+    tokens: TokenDesk | None
+
+
+class Vault:
+    """Belongs to one event loop. `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        auth: AuthSettings,
+        own: OwnIssuer,
+        secret: bytes,
+        open_file: Callable[[], VaultFile],
+        find_router: Callable[[], RevocationListener],
+        *,
+        generation: str,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        watch_seconds: float = WATCH_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`generation` is another one for each life of the actor; `secret` is the gateway's.
+
+        The file is opened by whoever asks first, and again by the next if it could not be.
+        """
+        self._auth = auth
+        self._own = own
+        self._secret = secret
+        self._open_file = open_file
+        self._find_router = find_router
+        self._generation = generation
+        self._clock = clock
+        self._random = random
+        self._watch_seconds = watch_seconds
+        self._sleep = sleep
+        self._seal = Seal(secret, "vault credentials")
+        self._turn = asyncio.Lock()
+        self._desks: _Desks | None = None
+        self._ledger = Ledger(generation)
+        self._published = asyncio.Event()
+        self._rounds: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        """The name Ray's dashboard shows."""
+        return "Vault"
+
+    async def watch(self, generation: str, version: int) -> Ledger:
+        """What those who verify must know, as soon as it differs from the version named, or after a while even so."""
+        await self._do(lambda _desks, _now: None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._watch_seconds):
+                while (self._ledger.generation, self._ledger.version) == (generation, version):
+                    await self._published.wait()
+        return self._ledger
+
+    async def ledger(self) -> Ledger:
+        """The same as it is now."""
+        await self._do(lambda _desks, _now: None)
+        return self._ledger
+
+    async def news(self, generation: str, version: int) -> Ledger | None:
+        """The same, or nothing if it is the one named."""
+        ledger = await self.ledger()
+        return None if (ledger.generation, ledger.version) == (generation, version) else ledger
+
+    async def log_in(self, grant: Grant) -> TokenPair | Declined:
+        """See `TokenDesk.log_in`."""
+        return await self._do(lambda desks, now: NO_TOKENS if desks.tokens is None else desks.tokens.log_in(grant, now))
+
+    async def refresh(self, token: str, client: str, scopes: tuple[str, ...]) -> TokenPair | GrantFault:
+        """See `TokenDesk.refresh`."""
+
+        def work(desks: _Desks, now: float) -> TokenPair | GrantFault:
+            return GrantFault.GRANT if desks.tokens is None else desks.tokens.refresh(token, client, scopes, now)
+
+        return await self._do(work)
+
+    async def issue(self, grant: Grant, seconds: float) -> Shown | Declined:
+        """See `TokenDesk.issue`."""
+
+        def work(desks: _Desks, now: float) -> Shown | Declined:
+            return NO_TOKENS if desks.tokens is None else desks.tokens.issue(grant, seconds, now)
+
+        return await self._do(work)
+
+    async def tokens(self) -> tuple[TokenEntry, ...]:
+        """See `TokenDesk.entries`."""
+        return await self._do(lambda desks, now: () if desks.tokens is None else desks.tokens.entries(now))
+
+    async def end_token(self, name: str) -> Declined | None:
+        """See `TokenDesk.end`."""
+        return await self._do(lambda desks, now: NO_TOKENS if desks.tokens is None else desks.tokens.end(name, now))
+
+    async def end_text(self, token: str) -> Declined | None:
+        """See `TokenDesk.end_text`."""
+        return await self._do(lambda desks, now: None if desks.tokens is None else desks.tokens.end_text(token, now))
+
+    async def keys(self) -> tuple[KeyRecord, ...]:
+        """See `KeyDesk.records`."""
+        return await self._do(lambda desks, _now: desks.keys.records)
+
+    async def create_key(
+        self, name: str, scopes: tuple[str, ...], groups: tuple[str, ...], seconds: float | None
+    ) -> Shown | Declined:
+        """See `KeyDesk.create`."""
+        return await self._do(lambda desks, now: desks.keys.create(name, scopes, groups, seconds, now))
+
+    async def rotate_key(self, name: str, overlap: float) -> Shown | Declined:
+        """See `KeyDesk.rotate`."""
+        return await self._do(lambda desks, now: desks.keys.rotate(name, overlap, now))
+
+    async def delete_key(self, name: str) -> Declined | None:
+        """See `KeyDesk.delete`."""
+        return await self._do(lambda desks, now: desks.keys.delete(name, now))
+
+    async def revocations(self) -> Revocations:
+        """What is revoked now."""
+        return await self._do(lambda desks, _now: desks.revocations.revocations)
+
+    async def revoke(self, target: Target, value: str, issuer: str = "") -> Revocation | Declined:
+        """Revoke tokens of any issuer, and API keys. A token may be given as it is, or by its id.
+
+        Every ingress that hears the Router knows of it when this returns, or very soon.
+        """
+
+        def work(desks: _Desks, now: float) -> Revocation | Declined:
+            if target is Target.TOKEN and desks.tokens is not None:
+                family = desks.file.family_of(digest_of(value))
+                if family is not None:
+                    made = Revocation(Target.FAMILY, family.id, self._own.issuer)
+                    return desks.tokens.end_family(family.id, now) or made
+            made_or_not = revocation_of(target, value, issuer, now)
+            if isinstance(made_or_not, Declined):
+                return made_or_not
+            if target is Target.FAMILY and desks.tokens is not None and desks.file.family(value) is not None:
+                desks.tokens.end_family(value, now)
+            return desks.revocations.add(made_or_not) or made_or_not
+
+        return await self._do(work)
+
+    async def forgive(self, name: str) -> Declined | None:
+        """See `RevocationDesk.drop`."""
+        return await self._do(lambda desks, _now: desks.revocations.drop(name))
+
+    async def credential(self, principal: str, server: str, issuer: str) -> bytes | None:
+        """What is kept of a principal (`Principal.key`) for an upstream server, as its issuer gave it."""
+        text = await self._do(lambda desks, _now: desks.file.credential(principal, server, issuer))
+        opened = None if text is None else self._seal.open(text, _owner(principal, server, issuer))
+        return None if opened is None else opened[0]
+
+    async def put_credential(self, principal: str, server: str, issuer: str, value: bytes) -> bool:
+        """Keep it, encrypted, in place of what was there; false if there is no room."""
+        if len(value) > MAX_CREDENTIAL_BYTES:
+            return False
+        text = self._seal.close(value, _owner(principal, server, issuer), self._random(NONCE_BYTES))
+
+        def work(desks: _Desks, _now: float) -> bool:
+            if desks.file.count("credentials") >= MAX_CREDENTIALS:
+                return False
+            desks.file.put_credential(principal, server, issuer, text)
+            return True
+
+        return await self._do(work)
+
+    async def drop_credential(self, principal: str, server: str, issuer: str) -> None:
+        """Let go of it."""
+        await self._do(lambda desks, _now: desks.file.drop_credential(principal, server, issuer))
+
+    async def statement(self, principal: str, issuers: tuple[str, ...], audience: str) -> str | Declined:
+        """A signed statement of who a principal (`Principal.key`) is, for this audience; see `statement_claims`.
+
+        `issuers` are those whose principals it is made of, the gateway itself if there are none: one subject may be
+        somebody else's at another issuer.
+        """
+
+        def work(desks: _Desks, now: float) -> str | Declined:
+            identity = identity_of(principal)
+            if desks.signer is None:
+                return NO_TOKENS
+            if identity is None or identity[0] not in (issuers or (self._own.issuer,)):
+                return Declined(No.WRONG, "the caller has no token of an issuer whose callers have one there")
+            name = self._random(ID_BYTES).hex()
+            claims = statement_claims(self._own.issuer, *identity, audience, token_id=name, now=now)
+            return desks.signer.sign(claims, now, STATEMENT_TYP)
+
+        return await self._do(work)
+
+    async def look_round(self) -> None:
+        """Let go of what is over, and sign with a new key if it is time."""
+        await self._do(_sweep)
+
+    async def make_known(self) -> None:
+        """See to it that the Router knows what is revoked; nothing happens while there is none."""
+        revocations = self._ledger.revocations
+        if not revocations.mark:
+            return
+        with suppress(ActorGone):
+            router = self._find_router()
+            if not await router.knows_revocations(revocations.mark):
+                await router.revoke(revocations)
+
+    async def _do(self, work: Callable[[_Desks, float], T]) -> T:
+        """Have a thread do it, one after the other; who gives up waiting does not stop it."""
+        self._keep_time()
+        return await asyncio.shield(asyncio.create_task(self._work(work)))
+
+    async def _work(self, work: Callable[[_Desks, float], T]) -> T:
+        async with self._turn:
+            known = self._ledger.revocations.mark
+            try:
+                result = await asyncio.to_thread(self._run, work)
+            finally:
+                self._publish()  # also what was done before something went wrong
+        if self._ledger.revocations.mark != known:
+            await self.make_known()
+        return result
+
+    def _run(self, work: Callable[[_Desks, float], T]) -> T:
+        now = self._clock()
+        if self._desks is None:
+            self._desks = self._opened(now)
+        return work(self._desks, now)
+
+    def _opened(self, now: float) -> _Desks:
+        file = self._open_file()
+        try:
+            revocations = RevocationDesk(file, self._generation)
+            configured = frozenset(key.name for key in self._auth.api_keys)
+            keys = KeyDesk(file, revocations, configured, self._random)
+            settings, signer, tokens = self._auth.tokens, None, None
+            if settings is not None:
+                signer = Signer(file, settings, self._secret, self._random)
+                signer.look_round(now)
+                key = hmac.digest(self._secret, b"only1mcp refresh tokens 1", "sha256")
+                tokens = TokenDesk(file, settings, self._own, signer, revocations, key, self._random)
+        except BaseException:
+            file.close()
+            raise
+        return _Desks(file, revocations, keys, signer, tokens)
+
+    def _publish(self) -> None:
+        desks, old = self._desks, self._ledger
+        if desks is None:
+            return
+        jwks = old.jwks if desks.signer is None else desks.signer.ring.jwks()
+        now = (jwks, desks.keys.records, desks.revocations.revocations)
+        if now != (old.jwks, old.keys, old.revocations) or not old.version:
+            self._ledger = Ledger(self._generation, old.version + 1, *now)
+            self._published.set()
+            self._published = asyncio.Event()
+
+    def _keep_time(self) -> None:
+        """Start the rounds, which need a running loop that the constructor of an actor does not have."""
+        if self._rounds is None:
+            self._rounds = asyncio.get_running_loop().create_task(self._go_round())
+
+    async def _go_round(self) -> None:
+        since = 0.0
+        while True:
+            await self._sleep(ROUND_SECONDS)
+            since += ROUND_SECONDS
+            try:
+                await self.make_known()
+                if since >= SWEEP_SECONDS:
+                    since = 0.0
+                    await self.look_round()
+            except Exception as error:  # noqa: BLE001 - rounds that have ended would never be gone again
+                log.error("vault_round_failed", reason=type(error).__name__)
+
+
+def _sweep(desks: _Desks, now: float) -> None:
+    desks.file.sweep(now)
+    desks.revocations.sweep(now)
+    if desks.signer is not None:
+        desks.signer.look_round(now)
+
+
+def _owner(principal: str, server: str, issuer: str) -> str:
+    """The place that a sealed credential is bound to: moved to another one, it does not open."""
+    return f"{len(principal)}:{principal}:{len(server)}:{server}:{issuer}"

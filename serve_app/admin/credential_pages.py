@@ -1,0 +1,109 @@
+"""What the admin API says of what the gateway issued, and what it is told of it. Moments are as RFC 3339 has them."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from actors.core.tokens.revocations import Target
+
+OVERLAP_SECONDS: Final = 86_400.0
+"""How long the key before is still good after a rotation, unless somebody says otherwise: a day to deploy it."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+
+
+class TokenPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A family of tokens, or a token of a service."""
+
+    id: str
+    kind: str
+    subject: str
+    client: str
+    scopes: tuple[str, ...]
+    groups: tuple[str, ...]
+    issued_at: str | None
+    expires_at: str | None
+    revoked: bool
+    token: str | msgspec.UnsetType = msgspec.UNSET
+    """Once, when it is issued."""
+
+
+class TokensPage(msgspec.Struct, frozen=True):
+    """All of them."""
+
+    tokens: tuple[TokenPage, ...]
+
+
+class KeyPage(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key."""
+
+    name: str
+    id: str
+    begins_with: str
+    scopes: tuple[str, ...]
+    groups: tuple[str, ...]
+    made_at: str | None
+    expires_at: str | None
+    former_until: str | None
+    """How long the key before it is good."""
+    key: str | msgspec.UnsetType = msgspec.UNSET
+    """Once, when it is made."""
+
+
+class KeysPage(msgspec.Struct, frozen=True):
+    """All of them."""
+
+    keys: tuple[KeyPage, ...]
+
+
+class RevocationPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is revoked."""
+
+    id: str
+    target: Target
+    value: str
+    issuer: str
+    before: str | None
+    """What was issued later is good."""
+    until: str | None
+
+
+class RevocationsPage(msgspec.Struct, frozen=True):
+    """All that is."""
+
+    revocations: tuple[RevocationPage, ...]
+
+
+class TokenOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What a request for a service's token says."""
+
+    subject: str
+    scopes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    lifetime_seconds: Seconds | None = None
+
+
+class KeyOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What a request for an API key says."""
+
+    name: str
+    scopes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    lifetime_seconds: Seconds | None = None
+    """From now; without it the key does not expire."""
+
+
+class RotateOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What a request to rotate a key says."""
+
+    overlap_seconds: Seconds = OVERLAP_SECONDS
+
+
+class RevokeOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What a request to revoke says: one of these, and `issuer` also beside another one, whose it is then."""
+
+    token: str | None = None
+    family: str | None = None
+    subject: str | None = None
+    client: str | None = None
+    issuer: str | None = None
