@@ -3,20 +3,28 @@
 A plain class: Serve is told about it in one place, tests use it as it is. It never logs nor returns a credential.
 """
 
+import asyncio
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import jwt
 
-from actors.core.api_key import hash_of
+from actors.core.api_key import PREFIX, hash_of
+from actors.core.audience import Audience
 from actors.core.auth_settings import ALGORITHMS, AuthSettings, IssuerSettings
-from actors.core.claims import decode_claims, judge, read_unverified, time_left
-from actors.core.principal import MAX_CREDENTIAL_BYTES, Kind, Principal, Refusal, Verdict
-from serve_app.fetch import fetch
+from actors.core.claims import Header, is_access_token, judge, principal_of, read_claims, read_unverified, time_left
+from actors.core.json_once import decode_object
+from actors.core.principal import MAX_CREDENTIAL_BYTES, Principal, Refusal, Verdict
+from actors.core.tokens.key_record import key_principal
+from serve_app.discovery import Discovery
+from serve_app.fetch import fetch, post_form
+from serve_app.introspection import Introspection, Post
 from serve_app.jwks import Fetch, Jwks
+from serve_app.own_tokens import OwnTokens
 from serve_app.signing_keys import SigningKey, from_file
 
 MAX_TOKEN_SECONDS: Final = 300.0
@@ -47,11 +55,21 @@ class FileKey:
         return self._key
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """An issuer, and how its tokens are verified: by its keys, by asking it, or by both."""
+
+    issuer: IssuerSettings
+    audience: Audience
+    source: KeySource | None
+    introspection: Introspection | None
+
+
 class Auth:
     """Verifies credentials.
 
     `clock` gives Unix seconds, which tokens are judged by, and `monotonic` seconds that never go back, for the age
-    of fetched keys.
+    of what was fetched.
 
     Raises:
         OSError: a key file cannot be read.
@@ -64,59 +82,132 @@ class Auth:
         clock: Callable[[], float] = time.time,
         fetch: Fetch = fetch,
         monotonic: Callable[[], float] = time.monotonic,
+        post: Post = post_form,
+        own: OwnTokens | None = None,
     ) -> None:
+        """`own` knows what the gateway itself issued, and what is revoked; without it, nothing is."""
         self._settings = settings
         self._clock = clock
-        self._issuers = {issuer.issuer: (issuer, _source(issuer, fetch, monotonic)) for issuer in settings.issuers}
+        self._monotonic = monotonic
+        self._issuers = {
+            issuer.issuer: Trust(
+                issuer,
+                Audience(issuer.audience, settings.public_url),
+                _source(issuer, fetch, monotonic),
+                _introspection(issuer, monotonic, post),
+            )
+            for issuer in settings.issuers
+        }
+        self._own = own
+        if own is not None and settings.tokens is not None:
+            mine = own.own.settings
+            self._issuers[mine.issuer] = Trust(mine, Audience(mine.audience, mine.audience), own, None)
         self._tokens = jwt.PyJWS(ALGORITHMS, {"verify_signature": True, "enforce_minimum_key_length": True})
 
     async def verify(self, credential: str) -> Verdict:
         """Decide about one credential, as it stood after `Bearer` or in `X-API-Key`. Rungs, in order:
 
         1. No credential is longer than `MAX_CREDENTIAL_BYTES`.
-        2. A configured API key is accepted.
-        3. Anything else must be a token.
+        2. What is revoked must be known.
+        3. An API key is accepted, configured or made while the gateway runs.
+        4. What looks like one of our keys, and is none, is nobody's.
+        5. Anything else must be a token: one that can be read, or one whose issuer can be asked.
+        6. What is revoked is refused, whoever vouches for it.
         """
         if len(credential) > MAX_CREDENTIAL_BYTES:
             return _refused(Refusal.INVALID)
-        key = self._match_key(credential)
-        if key is not None:
-            return Verdict(key, None, self._settings.verdict_seconds)
-        if credential.count(".") != 2:
-            return _refused(Refusal.UNKNOWN)
-        return await self._verify_token(credential)
+        if self._own is not None and not await self._own.is_known():
+            return _refused(Refusal.UNAVAILABLE)
+        verdict = await self._recognise(credential)
+        revoked = self._own is not None and verdict.principal is not None and self._own.is_revoked(verdict.principal)
+        return _refused(Refusal.INVALID) if revoked else verdict
 
-    def _match_key(self, credential: str) -> Principal | None:
+    async def _recognise(self, credential: str) -> Verdict:
+        key = self._match_key(credential)
+        if key is None and self._own is not None:
+            found = await self._own.match(credential, self._clock())
+            if found is Refusal.UNAVAILABLE:
+                return _refused(found)
+            key = None if isinstance(found, Refusal) else found
+        if key is not None:
+            return self._key_verdict(*key)
+        if credential.startswith(PREFIX) or not credential.isascii():
+            return _refused(Refusal.UNKNOWN)
+        unverified = read_unverified(credential) if credential.count(".") == 2 else None
+        if unverified is not None:
+            header, issuer = unverified
+            trust = self._issuers.get(issuer)
+            return _refused(Refusal.UNKNOWN) if trust is None else await self._verify_token(credential, header, trust)
+        asked = [trust for trust in self._issuers.values() if trust.introspection is not None]
+        if not asked:
+            return _refused(Refusal.INVALID if credential.count(".") == 2 else Refusal.UNKNOWN)
+        return _best(await asyncio.gather(*(self._ask(credential, trust) for trust in asked)))
+
+    def _match_key(self, credential: str) -> tuple[Principal, float | None] | None:
+        """Whose configured API key this is, and when it ends, in Unix seconds."""
         presented = hash_of(credential).encode()
-        principal = None
+        found = None
         for known in self._settings.api_keys:  # all of them, so that the time taken does not tell which one it was
             if hmac.compare_digest(presented, known.hash.encode()):
-                principal = Principal(known.name, "", Kind.KEY)
-        return principal
+                found = key_principal(known.name, known.hash, known.scopes, known.groups), known.expires_at
+        return found
 
-    async def _verify_token(self, token: str) -> Verdict:
+    def _key_verdict(self, principal: Principal, ends_at: float | None) -> Verdict:
+        lasts = self._settings.verdict_seconds
+        if ends_at is None:
+            return Verdict(principal, None, lasts)
+        left = ends_at - self._clock()
+        return Verdict(principal, None, min(lasts, left)) if left > 0 else _refused(Refusal.EXPIRED)
+
+    async def _verify_token(self, token: str, header: Header, trust: Trust) -> Verdict:
         """Decide about a token. What it says of itself chooses the key, and is believed only after the signature."""
-        unverified = read_unverified(token)
-        if unverified is None:
-            return _refused(Refusal.INVALID)
-        header, said = unverified
-        if said.iss not in self._issuers:
-            return _refused(Refusal.UNKNOWN)
-        issuer, source = self._issuers[said.iss]
+        issuer = trust.issuer
+        if trust.source is None:
+            return await self._ask(token, trust)
         if header.alg not in issuer.algorithms:
             return _refused(Refusal.INVALID)
-        key = await source.find(header.kid, header.alg)
+        key = await trust.source.find(header.kid, header.alg)
         if isinstance(key, Refusal):
             return _refused(key)
         payload = self._check_signature(token, key)
-        claims = decode_claims(payload) if payload is not None else None
-        if claims is None:
+        said = None if payload is None else decode_object(payload)
+        claims = None if said is None or not is_access_token(header, said) else read_claims(said)
+        if said is None or claims is None:
             return _refused(Refusal.INVALID)
         now = self._clock()
-        refusal = judge(claims, issuer, now)
+        refusal = judge(claims, issuer, trust.audience, now)
         if refusal is not None:
             return _refused(refusal)
-        return Verdict(claims.principal, None, min(time_left(claims, issuer, now), MAX_TOKEN_SECONDS))
+        lasts = min(time_left(claims, issuer, now), MAX_TOKEN_SECONDS)
+        if trust.introspection is not None and trust.introspection.always:
+            answer = await trust.introspection.ask(token)
+            if isinstance(answer, Refusal):
+                return _refused(answer)
+            if answer.said.get("sub", claims.sub) != claims.sub:
+                return _refused(Refusal.INVALID)
+            lasts = min(lasts, answer.until - self._monotonic())
+        return Verdict(principal_of(claims, said, issuer), None, lasts)
+
+    async def _ask(self, token: str, trust: Trust) -> Verdict:
+        """Decide about a token by what its issuer says of it: whose it is, and for whom. Without either it is refused.
+
+        RFC 7662 leaves both to the issuer. But a token for somebody else must not be taken, and a client that is named
+        like a person must not become that person.
+        """
+        if trust.introspection is None:
+            return _refused(Refusal.UNKNOWN)
+        answer = await trust.introspection.ask(token)
+        if isinstance(answer, Refusal):
+            return _refused(answer)
+        now, left = self._clock(), answer.until - self._monotonic()
+        said = {"iss": trust.issuer.issuer, "exp": now + left, **answer.said}
+        claims = read_claims(said)
+        if claims is None:
+            return _refused(Refusal.INVALID)
+        refusal = judge(claims, trust.issuer, trust.audience, now)
+        if refusal is not None:
+            return _refused(refusal)
+        return Verdict(principal_of(claims, said, trust.issuer), None, min(time_left(claims, trust.issuer, now), left))
 
     def _check_signature(self, token: str, key: SigningKey) -> bytes | None:
         """The payload, if the token was signed with this key by the key's own algorithm."""
@@ -127,10 +218,27 @@ class Auth:
         return payload
 
 
-def _source(issuer: IssuerSettings, fetch: Fetch, monotonic: Callable[[], float]) -> KeySource:
+def _source(issuer: IssuerSettings, fetch: Fetch, monotonic: Callable[[], float]) -> KeySource | None:
     if issuer.key_file is not None:
         return FileKey(from_file(issuer, Path(issuer.key_file)))
-    return Jwks(issuer, str(issuer.jwks_url), fetch, monotonic)  # settings have exactly one of the two
+    if issuer.jwks_url is not None:
+        return Jwks(issuer, issuer.jwks_url, fetch, monotonic)
+    return (
+        Jwks(issuer, issuer.issuer, Discovery(issuer.issuer, fetch).fetch_keys, monotonic)
+        if issuer.is_discovered
+        else None
+    )
+
+
+def _introspection(issuer: IssuerSettings, monotonic: Callable[[], float], post: Post) -> Introspection | None:
+    settings = issuer.introspection
+    return None if settings is None else Introspection(issuer.issuer, settings, monotonic, post)
+
+
+def _best(verdicts: Iterable[Verdict]) -> Verdict:
+    """What several issuers come to: who knows a token counts, and who could not say is asked again."""
+    ranked = sorted(verdicts, key=lambda each: (each.principal is None, each.refusal is not Refusal.UNAVAILABLE))
+    return ranked[0]
 
 
 def _refused(refusal: Refusal) -> Verdict:

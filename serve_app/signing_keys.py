@@ -12,12 +12,13 @@ import jwt
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from actors.core.auth_settings import IssuerSettings
 
-Material = RSAPublicKey | EllipticCurvePublicKey | bytes
+Material = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | bytes
 
 HS256: Final = "HS256"
 MIN_SECRET_BYTES: Final = 32
@@ -71,11 +72,12 @@ def from_jwks(document: bytes, algorithms: Sequence[str]) -> tuple[SigningKey, .
         entries = msgspec.json.decode(jwks.get("keys", msgspec.Raw()), type=list[dict[str, Any]])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError("not a JSON Web Key Set") from None
-    keys = (_from_jwk(entry) for entry in entries[:MAX_KEYS])
+    keys = (from_jwk(entry) for entry in entries[:MAX_KEYS])
     return tuple(key for key in keys if key is not None and key.algorithm in algorithms)
 
 
-def _from_jwk(jwk: Mapping[str, Any]) -> SigningKey | None:
+def from_jwk(jwk: Mapping[str, Any]) -> SigningKey | None:
+    """Read one key (RFC 7517); nothing if it is malformed, weak, or not one for signatures that can be checked."""
     try:
         for_signatures = jwk.get("use", "sig") == "sig" and "verify" in jwk.get("key_ops", ("verify",))
         if not for_signatures:
@@ -93,4 +95,6 @@ def _usable(material: object, kid: object = None) -> SigningKey | None:
         return SigningKey("RS256", material, kid)
     if isinstance(material, EllipticCurvePublicKey) and isinstance(material.curve, SECP256R1):
         return SigningKey("ES256", material, kid)
+    if isinstance(material, Ed25519PublicKey):  # of the two curves that EdDSA may mean
+        return SigningKey("EdDSA", material, kid)
     return None
