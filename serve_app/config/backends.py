@@ -8,12 +8,14 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from actors.core.credential_settings import CredentialKind
 from actors.core.endpoints import Endpoint, HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
 from actors.core.rules import clashes
-from actors.core.settings import NAME_PATTERN, NAME_SENTENCE, BackendSettings
+from actors.core.settings import AUTH_SENTENCE, NAME_PATTERN, NAME_SENTENCE, BackendSettings, Isolation
 from actors.core.traffic_settings import PoolUrl
 from serve_app.config.expansion import expand_tree
-from serve_app.config.machine import place_runtime_env, place_stdio
+from serve_app.config.file_references import FileReferences
+from serve_app.config.machine import check_client_key, check_sandbox, place_runtime_env, place_stdio
 from serve_app.config.problems import Problems, Where, spell, suggestion
 from serve_app.config.reading import Tree
 from serve_app.config.shape import shape
@@ -67,10 +69,11 @@ class Backends:
 class BackendReader:
     """Reads the backends of one file; what is wrong goes into `problems`."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], problems: Problems) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], problems: Problems, files: FileReferences) -> None:
         """`folder` is where relative paths begin."""
         self._folder = folder
         self._environ = environ
+        self._files = files
         self._problems = problems
         self._notes: list[str] = []
 
@@ -114,7 +117,8 @@ class BackendReader:
         before = len(self._problems)
         known = {key: value for key, value in server.items() if key in _KNOWN_KEYS}
         expanded = {
-            key: expand_tree(value, (*where, key), self._environ, self._problems) for key, value in known.items()
+            key: expand_tree(value, (*where, key), self._environ, self._problems, self._files)
+            for key, value in known.items()
         }
         all_set = len(self._problems) == before
         kind = self._kind(expanded, where)
@@ -126,21 +130,34 @@ class BackendReader:
         place = {key: expanded[key] for key in (_STDIO_KEYS | _URL_KEYS) - foreign if key in expanded}
         pool = self._pool(place, kind, where)
         if kind is HttpEndpoint:
-            place["sse_fallback"] = "type" not in expanded
+            place["sse_fallback"] = "type" not in expanded and "auth" not in expanded
         if kind is StdioEndpoint and all_set and not _PLACED_KEYS & expanded.keys():
             place_stdio(place, server.get("command"), where, self._folder, self._environ, self._problems)
+            check_sandbox(place.get("sandbox"), where, self._environ, self._problems)
         if all_set:
             place_runtime_env(expanded.get("runtime_env"), where, self._folder, self._environ, self._problems)
         endpoint = shape(_ENDPOINTS[kind], place, where, self._problems) if pool is not None else None
         own = {key: value for key, value in expanded.items() if key in _OWN_KEYS}
-        if isinstance(own.get("balancer"), str):
-            own["balancer"] = {"kind": own["balancer"]}
-        # A stand-in has the other settings checked even where the endpoint or the name is wrong.
-        stand_in = {"name": "x", "endpoint": {"url": "http://x"}, "urls": pool or [], **own}
-        backend = shape(_BACKEND, stand_in, where, self._problems)
+        backend = self._own_settings(own, pool or [], expanded, kind, where)
         if endpoint is None or backend is None or not named_well:
             return None
         return replace(backend, name=name, endpoint=endpoint)
+
+    def _own_settings(
+        self, own: Tree, pool: list[Tree], server: Tree, kind: type[Endpoint], where: Where
+    ) -> BackendSettings | None:
+        """What is said of the backend beside its endpoint, in whose place something else stands yet."""
+        auth_well = self._prepare_auth(own, server, kind, where)
+        if isinstance(own.get("pin"), bool):
+            own["pin"] = "on" if own["pin"] else "off"
+        if isinstance(own.get("balancer"), str):
+            own["balancer"] = {"kind": own["balancer"]}
+        # A stand-in has the other settings checked even where the endpoint or the name is wrong.
+        stand_in = {"name": "x", "endpoint": {"url": "http://x"}, "urls": pool, **own}
+        backend = shape(_BACKEND, stand_in, where, self._problems)
+        if backend is not None and backend.auth is not None:
+            check_client_key(backend.auth, (*where, "auth"), self._problems)
+        return backend if auth_well else None
 
     def _pool(self, place: Tree, kind: type[Endpoint], where: Where) -> list[Tree] | None:
         """The servers of `urls`, of which the first becomes the `url` of the endpoint; nothing if they are wrong."""
@@ -158,6 +175,22 @@ class BackendReader:
                 place["url"] = pool[0]["url"]
                 return pool
         return None
+
+    def _prepare_auth(self, own: Tree, server: Tree, kind: type[Endpoint], where: Where) -> bool:
+        """Settle what follows from `auth`; whether all is well that stands beside it."""
+        if "auth" not in own:
+            return True
+        before = len(self._problems)
+        headers = server.get("headers")
+        if kind is not HttpEndpoint:
+            self._problems.add((*where, "auth"), AUTH_SENTENCE)
+        for name in headers if isinstance(headers, dict) else ():
+            if name.lower() == "authorization":
+                self._problems.add((*where, "headers", name), "must not be given beside `auth`")
+        auth = own["auth"]
+        if isinstance(auth, dict) and auth.get("kind") == CredentialKind.TOKEN_EXCHANGE:
+            own.setdefault("isolation", Isolation.PRINCIPAL.value)
+        return len(self._problems) == before
 
     def _member(self, entry: object, where: Where) -> PoolUrl | None:
         if isinstance(entry, str):

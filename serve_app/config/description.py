@@ -5,7 +5,9 @@ from typing import Final
 
 from actors.core.auth_settings import AuthSettings
 from actors.core.endpoints import Endpoint, HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
+from actors.core.policy_settings import PolicySettings
 from actors.core.settings import BackendSettings, Settings
+from serve_app.audit_place import audit_path
 
 _KINDS: Final[Mapping[type[Endpoint], str]] = {
     StdioEndpoint: "stdio",
@@ -16,7 +18,8 @@ _KINDS: Final[Mapping[type[Endpoint], str]] = {
 
 
 def description(settings: Settings, written: Mapping[str, str]) -> list[str]:
-    """A line for each backend, and for its variables or headers if it has any; then the address, then who may come in.
+    """A line for each backend, and for its variables or headers if it has any; then the address, who may come in, and
+    what they may do if a policy says.
 
     `written` has, for each backend, its command line or URL without expanded variables; where it has none, nothing
     but the program or the kind is shown.
@@ -50,12 +53,17 @@ def _names(backend: BackendSettings) -> Iterator[str]:
             yield f"env {', '.join(backend.endpoint.env)}"
     elif backend.endpoint.headers:
         yield f"headers {', '.join(backend.endpoint.headers)}"
+    if backend.auth is not None:
+        yield f"auth {backend.auth.kind.value} as {backend.auth.client_id}"
 
 
 def _door(settings: Settings) -> Iterator[str]:
-    host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
-    yield f"server: http://{host}:{settings.server.port}/mcp, {_count(settings.server.replicas, 'ingress replica')}"
+    yield f"server: {settings.server.origin}/mcp, {_count(settings.server.replicas, 'ingress replica')}"
     yield f"auth: {_who(settings.auth)}"
+    if settings.policy is not None:
+        yield printable(f"policy: {_what(settings.policy)}")
+    if settings.audit is not None:
+        yield printable(f"audit: {audit_path(settings.audit)}, arguments: {settings.audit.arguments.value}")
 
 
 def _who(auth: AuthSettings | None) -> str:
@@ -64,6 +72,19 @@ def _who(auth: AuthSettings | None) -> str:
     issuers = [f"tokens of {issuer.issuer} ({', '.join(issuer.algorithms)})" for issuer in auth.issuers]
     keys = f"{_count(len(auth.api_keys), 'API key')} ({', '.join(key.name for key in auth.api_keys)})"
     return printable(", ".join([*issuers, *([keys] if auth.api_keys else [])]))
+
+
+def _what(policy: PolicySettings) -> str:
+    own = f" ({', '.join(policy.roles)})" if policy.roles else ""
+    built_in = len(policy.all_roles) - len(policy.roles)
+    given = {assignment.role for assignment in policy.assignments}
+    open_to_all = sorted({assignment.role for assignment in policy.assignments if assignment.everyone})
+    parts = [
+        f"{_count(len(policy.roles), 'role')}{own} and {built_in} built in",
+        f"{_count(len(policy.assignments), 'assignment')} of {', '.join(sorted(given))}",
+        *([f"everyone is {' and '.join(open_to_all)}"] if open_to_all else []),
+    ]
+    return "; ".join(parts)
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,12 +8,17 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
+from actors.core.audit_settings import AuditSettings
 from actors.core.auth_settings import AuthSettings, IssuerSettings
 from actors.core.endpoints import StdioEndpoint
+from actors.core.limit_settings import LimitSettings
+from actors.core.policy.faults import faults
+from actors.core.policy_settings import PolicySettings
 from actors.core.settings import BackendSettings, ServerSettings, Settings
 from serve_app.config.backends import SECTION, BackendReader
 from serve_app.config.expansion import expand_tree
-from serve_app.config.machine import check_key_file, locate
+from serve_app.config.file_references import FileReferences
+from serve_app.config.machine import check_key_file, locate, place_tls
 from serve_app.config.problems import ConfigError, EntryError, Problem, Problems, Where, suggestion
 from serve_app.config.reading import Tree, read
 from serve_app.config.shape import shape
@@ -21,7 +26,7 @@ from serve_app.config.shape import shape
 STEM: Final = "only1mcp"
 SUFFIXES: Final = (".yaml", ".yml", ".toml", ".json")
 
-KNOWN_KEYS: Final = frozenset({SECTION, "server", "auth"})
+KNOWN_KEYS: Final = frozenset({SECTION, "server", "auth", "policy", "limits", "audit"})
 
 IGNORED_KEYS: Final = frozenset({"globalShortcut", "preferences", "$schema"})
 """Claude Desktop's own settings stand in the same file; `$schema` is for editors."""
@@ -29,6 +34,9 @@ IGNORED_KEYS: Final = frozenset({"globalShortcut", "preferences", "$schema"})
 _SERVER: Final = TypeAdapter(ServerSettings)
 _AUTH: Final = TypeAdapter(AuthSettings)
 _ISSUER: Final = TypeAdapter(IssuerSettings)
+_POLICY: Final = TypeAdapter(PolicySettings)
+_LIMITS: Final = TypeAdapter(LimitSettings)
+_AUDIT: Final = TypeAdapter(AuditSettings)
 
 T = TypeVar("T")
 
@@ -79,14 +87,31 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     for key in [key for key in tree if key not in KNOWN_KEYS | IGNORED_KEYS | {"inputs"}]:
         problems.add((key,), f"is not a setting{suggestion(key, KNOWN_KEYS)}")
 
-    backends = BackendReader(folder, environ, problems).read(tree.get(SECTION, {}))
+    files = FileReferences(folder, environ)
+    backends = BackendReader(folder, environ, problems, files).read(tree.get(SECTION, {}))
     server = _read_server(tree, folder, environ, problems) if "server" in tree else ServerSettings()
-    auth = _read_auth(tree, folder, environ, problems) if "auth" in tree else None
+    auth = _read_auth(tree, folder, environ, problems, files) if "auth" in tree else None
 
+    policy = _read_policy(tree, environ, problems)
+    limits = _read_plain(_LIMITS, "limits", tree, environ, problems)
+    audit = _read_audit(tree, folder, environ, problems) if "audit" in tree else None
+
+    if auth is None or auth.tokens is None:
+        for backend in backends.settings:
+            if backend.auth is not None and backend.auth.is_per_principal:
+                where = (SECTION, backend.name, "auth")
+                problems.add(where, "needs `auth.tokens`: the gateway signs who the caller is")
     if len(problems) or server is None:
         raise ConfigError(path, problems.found())
-    settings = Settings(backends=backends.settings, server=server, auth=auth)
-    return Loaded(settings, path, (*notes, *backends.notes), backends.written)
+    settings = Settings(
+        backends=backends.settings,
+        server=server,
+        auth=auth,
+        policy=policy,
+        limits=limits or LimitSettings(),
+        audit=audit,
+    )
+    return Loaded(settings, path, (*notes, *backends.notes, *files.notes), backends.written)
 
 
 def read_entry(name: str, entry: Tree, folder: Path, environ: Mapping[str, str]) -> BackendSettings:
@@ -98,7 +123,8 @@ def read_entry(name: str, entry: Tree, folder: Path, environ: Mapping[str, str])
     problems = Problems()
     if entry.get("disabled"):
         problems.add((SECTION, name, "disabled"), "cannot be said of a server that is added: remove it instead")
-    backends = BackendReader(folder, environ, problems).read({name: {**entry, "disabled": False}})
+    files = FileReferences(folder, environ)
+    backends = BackendReader(folder, environ, problems, files).read({name: {**entry, "disabled": False}})
     if len(problems):
         raise EntryError(tuple(Problem(problem.where[2:], problem.reason) for problem in problems.found()))
     return backends.settings[0]
@@ -120,11 +146,14 @@ def _read_server(tree: Tree, folder: Path, environ: Mapping[str, str], problems:
     state_file = section.get("state_file")
     if isinstance(state_file, str):
         section["state_file"] = str(locate(state_file, folder, environ))
+    place_tls(section.get("tls"), ("server", "tls"), folder, environ, problems)
     return shape(_SERVER, section, ("server",), problems)
 
 
-def _read_auth(tree: Tree, folder: Path, environ: Mapping[str, str], problems: Problems) -> AuthSettings | None:
-    section = _section("auth", tree, environ, problems)
+def _read_auth(
+    tree: Tree, folder: Path, environ: Mapping[str, str], problems: Problems, files: FileReferences
+) -> AuthSettings | None:
+    section = _section("auth", tree, environ, problems, files)
     if section is None:
         return None
     issuers = section.get("issuers")
@@ -139,9 +168,35 @@ def _read_auth(tree: Tree, folder: Path, environ: Mapping[str, str], problems: P
     return shape(_AUTH, section, ("auth",), problems)
 
 
-def _section(key: str, tree: Tree, environ: Mapping[str, str], problems: Problems) -> Tree | None:
+def _read_audit(tree: Tree, folder: Path, environ: Mapping[str, str], problems: Problems) -> AuditSettings | None:
+    section = _section("audit", tree, environ, problems)
+    if section is None:
+        return None
+    if isinstance(section.get("file"), str):
+        section["file"] = str(locate(str(section["file"]), folder, environ))
+    return shape(_AUDIT, section, ("audit",), problems)
+
+
+def _read_policy(tree: Tree, environ: Mapping[str, str], problems: Problems) -> PolicySettings | None:
+    policy = _read_plain(_POLICY, "policy", tree, environ, problems)
+    for place, sentence in () if policy is None else faults(policy):
+        problems.add(("policy", *place), sentence)
+    return policy
+
+
+def _read_plain(
+    adapter: TypeAdapter[T], key: str, tree: Tree, environ: Mapping[str, str], problems: Problems
+) -> T | None:
+    """A section in which nothing is said of this machine, if it is there."""
+    section = _section(key, tree, environ, problems) if key in tree else None
+    return None if section is None else shape(adapter, section, (key,), problems)
+
+
+def _section(
+    key: str, tree: Tree, environ: Mapping[str, str], problems: Problems, files: FileReferences | None = None
+) -> Tree | None:
     """One expanded section; an empty `auth:` is a slip, and must not mean that everyone may come in."""
-    expanded = expand_tree(tree[key], (key,), environ, problems)
+    expanded = expand_tree(tree[key], (key,), environ, problems, files)
     if isinstance(expanded, dict):
         return expanded
     problems.add((key,), "must be a mapping of names to values")

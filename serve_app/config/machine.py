@@ -9,8 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from pydantic import TypeAdapter
+
 from actors.core.auth_settings import IssuerSettings
+from actors.core.credential_settings import CredentialSettings
+from actors.core.sandbox_settings import SandboxSettings
+from actors.core.tls_settings import TlsSettings
+from actors.transports.sandbox import objections, obstacle
 from serve_app.config.problems import Problems, Where, suggestion
+from serve_app.config.shape import shape
+from serve_app.door_tls import faults
 
 MAX_KEY_FILE_BYTES: Final = 64 * 1024
 """Keys have a few hundred bytes; a device file given by mistake never ends."""
@@ -35,6 +43,9 @@ RUNTIME_ENV_KEYS: Final = frozenset(
     }
 )
 """Of a `runtime_env`. Ray itself would not be asked before its start, and then on another machine perhaps."""
+
+_SANDBOX: Final = TypeAdapter(SandboxSettings)
+_TLS: Final = TypeAdapter(TlsSettings)
 
 
 def locate(text: str, folder: Path, environ: Mapping[str, str]) -> Path:
@@ -80,6 +91,22 @@ def place_stdio(
         problems.add((*where, "command"), f"command {written!r} is not on PATH")
 
 
+def check_sandbox(written: object, where: Where, environ: Mapping[str, str], problems: Problems) -> None:
+    """Check that this machine can enforce what an expanded `sandbox` says; `environ` has the variables to inherit.
+
+    Waits for a process that tries it, if it asks for anything that not every machine has.
+    """
+    where = (*where, "sandbox")
+    sandbox = shape(_SANDBOX, written, where, problems) if isinstance(written, dict) else None
+    if sandbox is None:
+        return
+    found = list(objections(sandbox, environ))
+    if not found and (obstructed := obstacle(sandbox)):
+        found = [obstructed]
+    for setting, sentence in found:
+        problems.add((*where, setting), sentence)
+
+
 def place_runtime_env(
     runtime_env: object, where: Where, folder: Path, environ: Mapping[str, str], problems: Problems
 ) -> None:
@@ -95,6 +122,30 @@ def place_runtime_env(
         runtime_env["working_dir"] = str(located)
         if not located.is_dir() and located.suffix != ".zip":
             problems.add((*where, "working_dir"), "is not a folder")
+
+
+def check_client_key(auth: CredentialSettings, where: Where, problems: Problems) -> None:
+    """Check that the key which proves the gateway to an authorization server is one of its algorithm."""
+    if auth.private_key is None:
+        return
+    import jwt  # loading it takes a tenth of a second, which most configurations do not need
+
+    try:
+        jwt.encode({}, auth.private_key, auth.algorithm)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        problems.add((*where, "private_key"), f"must be a PEM private key for {auth.algorithm}")
+
+
+def place_tls(tls: object, where: Where, folder: Path, environ: Mapping[str, str], problems: Problems) -> None:
+    """Make the files of an expanded `tls` absolute, and check that TLS can be spoken with them."""
+    if not isinstance(tls, dict):
+        return
+    for name in ("certificate", "key", "client_ca"):
+        if isinstance(tls.get(name), str) and tls[name].strip():
+            tls[name] = str(locate(tls[name], folder, environ))
+    settings = shape(_TLS, tls, where, problems)
+    for name, sentence in () if settings is None else faults(settings):
+        problems.add((*where, name), sentence)
 
 
 def check_key_file(issuer: IssuerSettings, where: Where, problems: Problems) -> None:

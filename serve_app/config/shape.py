@@ -12,9 +12,23 @@ from typing import Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from actors.core.auth_settings import ApiKeySettings, AuthSettings, IssuerSettings
+from actors.core.audit_settings import AuditSettings
+from actors.core.auth_settings import (
+    ApiKeySettings,
+    AuthSettings,
+    IntrospectionSettings,
+    IssuerSettings,
+    LoginSettings,
+    TokenSettings,
+)
+from actors.core.credential_settings import CredentialSettings
+from actors.core.limit_settings import LimitSettings, QuotaSettings, RateSettings
+from actors.core.permission_settings import ConditionSettings, MfaSettings, PermissionSettings, WindowSettings
+from actors.core.policy_settings import AssignmentSettings, PolicySettings, RoleSettings
 from actors.core.rules import SettingsError
+from actors.core.sandbox_settings import SandboxSettings
 from actors.core.settings import ServerSettings
+from actors.core.tls_settings import TlsSettings
 from actors.core.traffic_settings import (
     BalancerSettings,
     BreakerSettings,
@@ -48,6 +62,7 @@ _SENTENCES: Final = {
 
 _SECTIONS: Final = {
     "server": ServerSettings,
+    "tls": TlsSettings,
     "auth": AuthSettings,
     "issuers": IssuerSettings,
     "api_keys": ApiKeySettings,
@@ -60,6 +75,22 @@ _SECTIONS: Final = {
     "resources": ResourceSettings,
     "retry": RetrySettings,
     "urls": PoolUrl,
+    "introspection": IntrospectionSettings,
+    "tokens": TokenSettings,
+    "logins": LoginSettings,
+    "policy": PolicySettings,
+    "roles": RoleSettings,
+    "allow": PermissionSettings,
+    "deny": PermissionSettings,
+    "assignments": AssignmentSettings,
+    "when": ConditionSettings,
+    "windows": WindowSettings,
+    "mfa": MfaSettings,
+    "limits": LimitSettings,
+    "rates": RateSettings,
+    "quotas": QuotaSettings,
+    "audit": AuditSettings,
+    "sandbox": SandboxSettings,
 }
 """Which settings stand under a key, so that a misspelt one can be guessed."""
 
@@ -133,8 +164,10 @@ def _faults(detail: ErrorDetails, where: Where) -> list[tuple[Where, str]]:
     if isinstance(cause, SettingsError):
         return [((*place, *path), sentence) for path, sentence in cause.reasons]
     if kind == "unexpected_keyword_argument":
-        section = next((key for key in reversed((*where, *place[:-1])) if key in _SECTIONS), None)
-        known = [field.name for field in fields(_SECTIONS[str(section)])] if section else []
+        path = (*where, *place[:-1])
+        section = next((key for key in reversed(path) if key in _SECTIONS), None)
+        settings = CredentialSettings if section == "auth" != path[0] else _SECTIONS[str(section)] if section else None
+        known = [] if settings is None else [field.name for field in fields(settings)]
         return [(place, f"is not a setting{suggestion(str(place[-1]), known)}")]
     if kind == "enum":
         return [(place, f"must be {detail.get('ctx', {})['expected']}")]

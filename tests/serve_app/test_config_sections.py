@@ -126,12 +126,21 @@ def test_key_sets_and_api_keys_are_accepted(tmp_path):
     [
         (None, "auth: must be a mapping of names to values"),
         ([], "auth: must be a mapping of names to values"),
-        ({}, "auth: needs an issuer or an API key: nobody could come in"),
-        ({"issuers": [], "api_keys": []}, "auth: needs an issuer or an API key: nobody could come in"),
+        ({}, "auth: needs an issuer, an API key or tokens: nobody could come in"),
+        ({"issuers": [], "api_keys": []}, "auth: needs an issuer, an API key or tokens: nobody could come in"),
         ({"issuer": [JWKS]}, "auth.issuer: is not a setting; did you mean 'issuers'?"),
         ({"issuers": JWKS}, "auth.issuers: must be a list"),
-        ({"issuers": [ISSUER]}, "auth.issuers[0]: needs a key_file or a jwks_url, and not both"),
-        ({"issuers": [{**JWKS, "key_file": "x"}]}, "auth.issuers[0]: needs a key_file or a jwks_url, and not both"),
+        (
+            {"issuers": [{**ISSUER, "issuer": "x"}]},
+            "auth.issuers[0]: needs a key_file, a jwks_url or introspection, or an issuer that is a URL, "
+            "where keys are announced",
+        ),
+        (
+            {"issuers": [{**ISSUER, "algorithms": ["HS256"]}]},
+            "auth.issuers[0].algorithms: must not list HS256: a JWKS holds public keys only",
+        ),
+        ({"issuers": [JWKS], "public_url": "https://x/y"}, "auth.public_url: must have no path, query or fragment"),
+        ({"issuers": [{**JWKS, "key_file": "x"}]}, "auth.issuers[0]: must not have both key_file and jwks_url"),
         (
             {"issuers": [{**JWKS, "key_flie": "x"}]},
             "auth.issuers[0].key_flie: is not a setting; did you mean 'key_file'?",
@@ -142,7 +151,7 @@ def test_key_sets_and_api_keys_are_accepted(tmp_path):
         ),
         (
             {"issuers": [{**JWKS, "algorithms": ["none"]}]},
-            "auth.issuers[0].algorithms: must be one or more of HS256, RS256, ES256",
+            "auth.issuers[0].algorithms: must be one or more of HS256, RS256, ES256, EdDSA",
         ),
         (
             {"issuers": [{**ISSUER, "key_file": "x", "algorithms": ["HS256", "RS256"]}]},
