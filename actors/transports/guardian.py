@@ -6,8 +6,8 @@ It inherits the server's three standard streams and passes them on; what the ser
 
 On the control socket the actor sends one order (see `Order`), and then nothing: when its half of the socket closes,
 because it wants an end or because it is dead, the server gets TERM, some time, and KILL. The guardian sends lines:
-`pid N` or `error ERRNO`, later `exit CODE` (negative for a signal); it is gone when the socket is. By then every
-descendant is gone too, those in sessions of their own included: the guardian is their subreaper, so none escapes.
+`pid N` or `error ERRNO [SETTING]`, later `exit CODE` (negative for a signal); it is gone when the socket is. By then
+every descendant is gone too, those in sessions of their own included: the guardian is their subreaper, so none escapes.
 
 There are two of it. The inner one starts the server and watches; the outer one only waits for the inner. Each ends
 everything if the other is killed: Ray sends KILL to the direct children of a worker that exits, which is the outer.
@@ -38,20 +38,34 @@ KILL_SECONDS: Final = 3.0
 
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 class Order:
-    """What to run: 4 bytes of length, then path, count of arguments, arguments and environment, divided by NUL."""
+    """What to run: 4 bytes of length, then path, confinement, whether setuid programs may give it more rights, count of
+    arguments, arguments and environment, divided by NUL."""
 
-    def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
+    def __init__(
+        self,
+        path: bytes,
+        argv: list[bytes],
+        env: dict[bytes, bytes],
+        confinement: bytes = b"",
+        *,
+        setuid: bool = False,
+    ) -> None:
+        """`confinement` is as `confinement.encode` makes it; with none nothing is given up."""
         self.path = path
         self.argv = argv
         self.env = env
+        self.confinement = confinement
+        self.setuid = setuid
 
     def encode(self) -> bytes:
         """Make the bytes that `read_order` reads."""
         pairs = [name + b"=" + value for name, value in self.env.items()]
-        fields = b"\0".join([self.path, b"%d" % len(self.argv), *self.argv, *pairs])
+        head = [self.path, self.confinement, b"%d" % self.setuid, b"%d" % len(self.argv)]
+        fields = b"\0".join([*head, *self.argv, *pairs])
         return len(fields).to_bytes(4, "big") + fields
 
 
@@ -62,9 +76,10 @@ def read_order(control: int) -> Order:
         EOFError: the actor went away before it was complete.
     """
     size = int.from_bytes(_read_exactly(control, 4), "big")
-    path, count, *rest = _read_exactly(control, size).split(b"\0")
+    path, confinement, setuid, count, *rest = _read_exactly(control, size).split(b"\0")
     argv, pairs = rest[: int(count)], rest[int(count) :]
-    return Order(path, argv, dict(pair.split(b"=", 1) for pair in pairs))
+    env = dict(pair.split(b"=", 1) for pair in pairs)
+    return Order(path, argv, env, confinement, setuid=setuid == b"1")
 
 
 def _read_exactly(fd: int, size: int) -> bytes:
@@ -98,33 +113,50 @@ def _release_streams() -> None:
 
 
 def _spawn(order: Order) -> int:
+    """Start the server; gives its process id.
+
+    Raises:
+        OSError: it cannot be started; the second argument is the setting of its sandbox at which it failed, or empty.
+    """
     failure_read, failure_write = os.pipe()
     guardian = os.getpid()
     pid = os.fork()
     if pid == 0:
         _exec(order, guardian, failure_write)
     os.close(failure_write)
-    failure = os.read(failure_read, 16)
+    failure = os.read(failure_read, 64)
     os.close(failure_read)
     if failure:
         os.waitpid(pid, 0)
-        raise OSError(int(failure), os.strerror(int(failure)))
+        number, _, part = failure.partition(b" ")
+        raise OSError(int(number), part.decode())
     return pid
 
 
 def _exec(order: Order, guardian: int, failure: int) -> NoReturn:
     try:
         os.setpgid(0, 0)
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if not order.setuid:
+            _prctl(PR_SET_NO_NEW_PRIVS, 1)
+        if order.confinement:
+            _confine(order.confinement)
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # after a change of user, which would undo it
         if os.getppid() == guardian:  # else it died before the line above took effect
             for number in signal.valid_signals():
                 if signal.getsignal(number) is signal.SIG_IGN:  # ignored signals stay ignored across exec
                     signal.signal(number, signal.SIG_DFL)
             os.execve(order.path, order.argv, order.env)  # noqa: S606 - a shell is what we avoid
-    except OSError as error:
-        os.write(failure, b"%d" % (error.errno or 0))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
+        os.write(failure, b"%d %s" % (getattr(error, "errno", 0) or 0, getattr(error, "part", "").encode()))
     finally:
         os._exit(127)
+
+
+def _confine(confinement: bytes) -> None:
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # noqa: PTH120 - pathlib costs 10 ms
+    from actors.transports.confinement import confine
+
+    confine(confinement)
 
 
 def _signal_group(group: int, number: int) -> None:
@@ -199,7 +231,7 @@ def _watch(order: Order, control: int, lifelines: list[int], grace: float) -> in
     try:
         server = _spawn(order)
     except OSError as error:
-        _tell(control, b"error %d\n" % (error.errno or 0))
+        _tell(control, b"error %d %s\n" % (error.errno or 0, str(error.strerror).encode()))
         return 127
     _release_streams()
     _tell(control, b"pid %d\n" % server)

@@ -1,36 +1,39 @@
-"""The admin API, `/api/v1/admin`: which servers there are and how they are, and changes of them.
+"""The admin API, `/api/v1/admin`: which servers there are, how they are, and changes of them.
 
 Answers are JSON; an error is `{"error": "<sentence>"}`, with `problems` where an entry has some.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
 
 from actors.core import jsonrpc
+from actors.core.caller import Caller
 from actors.core.membership import ReplicaKey
+from actors.core.principal import ANONYMOUS
 from actors.core.server_state import ServerState
 from actors.core.settings import BackendSettings
-from actors.refs import ActorGone
+from actors.refs.gone import ActorGone
 from serve_app.admin.access import Access
+from serve_app.admin.answer import Answer
+from serve_app.admin.answer import error as _error
+from serve_app.admin.credentials import Credentials
 from serve_app.admin.merge import merged
-from serve_app.admin.pages import server_page
+from serve_app.admin.pages import NewEntry, ReloadPage, ServerPage, ServersPage, server_page
+from serve_app.admin.routes import Asked, Names, Route, Routes, described
 from serve_app.config import EntryError, read_entry, read_json
+from serve_app.denial import Denial
 from serve_app.http import JSON, HttpRequest, respond
+from serve_app.recording import UNAVAILABLE, Recorder
 
 PREFIX: Final = "/api/v1/admin/"
 
 ENTRY_FOLDER: Final = Path("/")
 """Where relative paths of an entry begin that was sent: the folder of its sender is not known."""
-
-_SERVERS: Final = re.compile(r"/servers/?")
-_SERVER: Final = re.compile(r"/servers/([^/]+)/?")
-_SWITCH: Final = re.compile(r"/servers/([^/]+)/replicas/([0-9]{1,9})/(trip|reset)/?")
-_RELOAD: Final = re.compile(r"/reload/?")
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
@@ -38,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Registrar(Protocol):
-    """Who knows and changes the servers; `actors.refs.RouterRef` is one."""
+    """Who knows and changes the servers; `actors.refs.router.RouterRef` is one."""
 
     async def servers(self) -> tuple[ServerState, ...]:
         """See `RouterRef.servers`."""
@@ -49,27 +52,21 @@ class Registrar(Protocol):
     async def remove_server(self, name: str) -> str:
         """See `RouterRef.remove_server`."""
 
+    async def accept_definitions(self, name: str) -> str:
+        """See `RouterRef.accept_definitions`."""
+
     async def ask_reload(self) -> int:
         """See `RouterRef.ask_reload`."""
 
 
 class Switch(Protocol):
-    """The breaker of one replica, from outside; `actors.refs.BackendRef` is one."""
+    """The breaker of one replica, from outside; `actors.refs.backend.BackendRef` is one."""
 
     async def trip(self) -> None:
         """See `BackendRef.trip`."""
 
     async def reset(self) -> None:
         """See `BackendRef.reset`."""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What a request comes to."""
-
-    status: int
-    page: object = None
-    """Anything JSON can hold; nothing for an answer without a body."""
-    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class AdminApi:
@@ -81,8 +78,12 @@ class AdminApi:
         find_router: Callable[[], Registrar],
         find_backend: Callable[[ReplicaKey], Awaitable[Switch]],
         environ: Mapping[str, str],
+        recorder: Recorder | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
-        """`environ` has the variables that entries may name."""
+        """`environ` has the variables that entries may name; without `credentials` the gateway issues none."""
+        self._routes = Routes((*self._own_routes(), *(() if credentials is None else credentials.routes())))
+        self._recorder = recorder or Recorder()
         self._access = access
         self._find_router = find_router
         self._find_backend = find_backend
@@ -90,52 +91,85 @@ class AdminApi:
 
     async def serve(self, request: HttpRequest) -> None:
         """Answer one request. Errors of reading its body are the caller's."""
-        denial = await self._access.check(request.raw_headers)
-        if denial is not None:
-            answer = Answer(denial.status, {"error": denial.reason}, denial.headers)
+        found = await self._access.check(request.raw_headers, request.scope)
+        if isinstance(found, Denial):
+            answer = Answer(found.status, {"error": found.reason}, found.headers)
+        elif self._recorder.refusing:
+            answer = _error(503, UNAVAILABLE.message, (b"retry-after", b"2"))
         else:
-            try:
-                answer = await self._answer(request)
-            except EntryError as error:
-                problems = [str(problem) for problem in error.problems]
-                answer = Answer(422, {"error": "the entry cannot be used", "problems": problems})
-            except ActorGone:
-                answer = _error(503, "an actor that must be asked is restarting; try again", (b"retry-after", b"2"))
+            answer = await self._permitted(Caller(found, request.ip), request)
+        principal = ANONYMOUS if isinstance(found, Denial) else found
+        self._recorder.administered(Caller(principal, request.ip), request.method, request.path, answer.status)
         body = b"" if answer.page is None else jsonrpc.encode(answer.page)
         await respond(request.send, answer.status, body, [JSON, _NO_STORE, *answer.headers])
 
-    async def _answer(self, request: HttpRequest) -> Answer:
-        path, verb = request.path[len(PREFIX) - 1 :], request.method
-        verbs: Mapping[str, Callable[[], Awaitable[Answer]]]
-        if _SERVERS.fullmatch(path):
-            verbs = {"GET": self._list, "POST": lambda: self._add(request)}
-        elif match := _SERVER.fullmatch(path):
-            name = match[1]
-            verbs = {
-                "GET": lambda: self._show(name),
-                "PATCH": lambda: self._change(name, request),
-                "DELETE": lambda: self._remove(name),
-            }
-        elif match := _SWITCH.fullmatch(path):
-            key, trips = ReplicaKey(match[1], int(match[2])), match[3] == "trip"
-            verbs = {"POST": lambda: self._switch(key, trips=trips)}
-        elif _RELOAD.fullmatch(path):
-            verbs = {"POST": self._reload}
-        else:
-            return _error(404, "there is nothing here")
-        if verb not in verbs:
-            return _error(405, f"{verb} is not for this", (b"allow", ", ".join(verbs).encode()))
-        return await verbs[verb]()
+    async def _permitted(self, caller: Caller, request: HttpRequest) -> Answer:
+        """What a request comes to, of one who is recognised: only what there is can be forbidden."""
+        found = self._routes.find(request.method, request.path[len(PREFIX) - 1 :])
+        if isinstance(found, Answer):
+            return found
+        route, names = found
+        denial = self._access.permit(caller, route.action)
+        if denial is not None:
+            return Answer(denial.status, {"error": denial.reason}, denial.headers)
+        try:
+            return await route.answer(Asked(request, names))
+        except EntryError as error:
+            problems = [str(problem) for problem in error.problems]
+            return Answer(422, {"error": "the entry cannot be used", "problems": problems})
+        except ActorGone:
+            return _error(503, "an actor that must be asked is restarting; try again", (b"retry-after", b"2"))
 
-    async def _list(self) -> Answer:
-        return Answer(200, {"servers": [server_page(server) for server in await self._find_router().servers()]})
+    def _own_routes(self) -> tuple[Route, ...]:
+        read, write, breakers = "servers:read", "servers:write", "breakers:write"
+        server, entry, replica = "/servers/{name}", dict[str, Any], "/servers/{name}/replicas/{index}"
+        return (
+            Route("GET", "/openapi.json", "", "This description", self._describe, gives=dict[str, Any]),
+            Route("GET", "/servers", read, "All servers", self._list, gives=ServersPage),
+            Route(
+                "POST", "/servers", write, "Add a server", self._add, 201, ServerPage, takes=NewEntry, refuses=(409,)
+            ),
+            Route("GET", server, read, "One server", self._show, gives=ServerPage, refuses=(404,)),
+            Route(
+                "PATCH",
+                server,
+                write,
+                "Change the entry of a server that was added, by a merge patch (RFC 7396)",
+                self._change,
+                gives=ServerPage,
+                takes=entry,
+                refuses=(404, 409),
+            ),
+            Route("DELETE", server, write, "Remove a server that was added", self._remove, 204, refuses=(404, 409)),
+            Route(
+                "POST",
+                f"{server}/accept",
+                write,
+                "Agree to the definitions of its tools as they are now",
+                self._accept,
+                204,
+                refuses=(404, 409),
+            ),
+            Route("POST", f"{replica}/trip", breakers, "Open a breaker by hand", self._trip, 204, refuses=(404,)),
+            Route("POST", f"{replica}/reset", breakers, "Close a breaker by hand", self._reset, 204, refuses=(404,)),
+            Route("POST", "/reload", "reload", "Have the file read again", self._reload, 202, ReloadPage),
+        )
 
-    async def _show(self, name: str) -> Answer:
+    async def _describe(self, asked: Asked) -> Answer:
+        return Answer(200, described(self._routes.routes, PREFIX, version("only1mcp")))
+
+    async def _list(self, asked: Asked) -> Answer:
+        return Answer(200, ServersPage(tuple(map(server_page, await self._find_router().servers()))))
+
+    async def _show(self, asked: Asked) -> Answer:
+        return await self._shown(asked.names["name"])
+
+    async def _shown(self, name: str) -> Answer:
         server = await self._find(name)
         return _unknown(name) if server is None else Answer(200, server_page(server))
 
-    async def _add(self, request: HttpRequest) -> Answer:
-        entry = read_json(await request.body())
+    async def _add(self, asked: Asked) -> Answer:
+        entry = read_json(await asked.request.body())
         name = entry.pop("name", None)
         if not isinstance(name, str):
             return _error(422, "a `name` is needed beside what an entry of mcpServers has")
@@ -145,8 +179,9 @@ class AdminApi:
             return _error(409, f"there is a server {taken[0]!r} already")
         return await self._put(settings, entry, 201)
 
-    async def _change(self, name: str, request: HttpRequest) -> Answer:
-        patch = read_json(await request.body())
+    async def _change(self, asked: Asked) -> Answer:
+        name = asked.names["name"]
+        patch = read_json(await asked.request.body())
         server = await self._find(name)
         if server is None:
             return _unknown(name)
@@ -161,10 +196,11 @@ class AdminApi:
             return _error(409, reason)
         log.info("server_added" if status == 201 else "server_changed", server=settings.name)
         place = (b"location", f"{PREFIX}servers/{settings.name}".encode())
-        shown = await self._show(settings.name)
+        shown = await self._shown(settings.name)
         return Answer(status, shown.page, (place,) if status == 201 else ())
 
-    async def _remove(self, name: str) -> Answer:
+    async def _remove(self, asked: Asked) -> Answer:
+        name = asked.names["name"]
         server = await self._find(name)
         if server is None:
             return _unknown(name)
@@ -174,7 +210,21 @@ class AdminApi:
         log.info("server_removed", server=name)
         return Answer(204)
 
-    async def _switch(self, key: ReplicaKey, *, trips: bool) -> Answer:
+    async def _accept(self, asked: Asked) -> Answer:
+        name = asked.names["name"]
+        if await self._find(name) is None:
+            return _unknown(name)
+        reason = await self._find_router().accept_definitions(name)
+        return _error(409, reason) if reason else Answer(204)
+
+    async def _trip(self, asked: Asked) -> Answer:
+        return await self._switch(asked.names, trips=True)
+
+    async def _reset(self, asked: Asked) -> Answer:
+        return await self._switch(asked.names, trips=False)
+
+    async def _switch(self, names: Names, *, trips: bool) -> Answer:
+        key = ReplicaKey(names["name"], int(names["index"]))
         server = await self._find(key.backend)
         if server is None or all(status.key != key for status in server.replicas):
             return _error(404, f"there is no replica {str(key)!r}")
@@ -183,9 +233,9 @@ class AdminApi:
         log.info("breaker_tripped_by_hand" if trips else "breaker_reset_by_hand", replica=str(key))
         return Answer(204)
 
-    async def _reload(self) -> Answer:
+    async def _reload(self, asked: Asked) -> Answer:
         await self._find_router().ask_reload()
-        return Answer(202, {"status": "asked; the command that runs the gateway says what came of it"})
+        return Answer(202, ReloadPage("asked; the command that runs the gateway says what came of it"))
 
     async def _find(self, name: str) -> ServerState | None:
         return next((server for server in await self._find_router().servers() if server.name == name), None)
@@ -193,7 +243,3 @@ class AdminApi:
 
 def _unknown(name: str) -> Answer:
     return _error(404, f"there is no server {name!r}")
-
-
-def _error(status: int, reason: str, *headers: tuple[bytes, bytes]) -> Answer:
-    return Answer(status, {"error": reason}, headers)

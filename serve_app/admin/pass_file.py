@@ -8,6 +8,7 @@ import secrets
 import stat
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import msgspec
 import platformdirs
 
 from actors.core.settings import ServerSettings
+from serve_app.own_way import own_socket
 
 APPLICATION: Final = "only1mcp"
 
@@ -44,13 +46,15 @@ class Pass(msgspec.Struct, frozen=True):
     """What came of the last time, a line each."""
     success: bool = True
     """Of the last time."""
+    socket: str | None = None
+    """Where to come in instead of the URL, see `serve_app.own_way`."""
 
 
 def new_pass(server: ServerSettings, pid: int) -> Pass:
     """A pass with a new token, for the machine that the gateway runs on."""
     host = "127.0.0.1" if server.host in ("0.0.0.0", "::", "localhost") else server.host  # noqa: S104
-    url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
-    return Pass(url, secrets.token_urlsafe(TOKEN_BYTES), pid)
+    url = replace(server, host=host).origin
+    return Pass(url, secrets.token_urlsafe(TOKEN_BYTES), pid, socket=own_socket(server))
 
 
 def pass_path(port: int, folder: Path | None = None) -> Path:
