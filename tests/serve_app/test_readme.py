@@ -5,14 +5,17 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from actors.core.settings import BackendSettings, ServerSettings
+from actors.core.audit_settings import AuditSettings
+from actors.core.settings import BackendSettings, ServerSettings, Settings
 from serve_app.config import load
 from tests.support.processes import ROOT
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+SERVER = "mcpServers: {web: {url: 'http://mcp.example.org/mcp'}}\n"
 
 
 def defaults() -> str:
@@ -62,3 +65,23 @@ def test_the_example_of_the_readme_is_a_configuration_but_for_what_its_machine_h
     assert [url.weight for url in settings.backends[2].urls] == [1.0, 2.0]
     assert settings.backends[3].scale.min == 0
     assert settings.auth is not None
+
+
+@pytest.mark.parametrize("section", ["policy", "limits", "audit"])
+def test_the_example_of_each_section_is_a_configuration(tmp_path: Path, section: str) -> None:
+    (example,) = [block for block in BLOCKS if block.startswith(f"{section}:")]
+    path = tmp_path / "only1mcp.yaml"
+    path.write_text(SERVER + example)
+
+    settings = load(path, {}).settings
+
+    assert getattr(settings, section) != getattr(Settings(backends=()), section)
+
+
+def test_every_setting_of_the_audit_stands_in_the_readme_with_its_default(tmp_path: Path) -> None:
+    (written,) = re.findall(r"<!-- audit -->\n```yaml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "only1mcp.yaml"
+    path.write_text(SERVER + written)
+
+    assert load(path, {}).settings.audit == AuditSettings()
+    assert missing(AuditSettings(), yaml.safe_load(written)["audit"]) == []
