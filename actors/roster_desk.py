@@ -3,13 +3,18 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from typing import ParamSpec, TypeVar
 
 import structlog
 
 from actors.core.membership import ReplicaKey
-from actors.core.roster import Added, Berth, Changes, Orders, Roster
+from actors.core.roster import Added, Changes, Orders, Roster
 from actors.core.scaling import Scaling
 from actors.core.settings import BackendSettings
+from actors.core.terms import Terms
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -31,129 +36,101 @@ class RosterDesk:
         self._changed = changed
         self._watch_seconds = watch_seconds
         self._clock = clock
-        self._roster: Roster | None = None
+        self.known = backends is not None
+        """Whether it is known what shall be."""
+        self.roster = Roster()
+        """Read by others, and changed here only; empty as long as it is not known."""
         self._scalings: dict[str, Scaling] = {}
         self._news = asyncio.Event()
-        if backends is not None:
-            self._roster = Roster()
-            self._roster.configure(backends)
-
-    @property
-    def known(self) -> bool:
-        """Whether it is known what shall be."""
-        return self._roster is not None
-
-    @property
-    def backends(self) -> Mapping[str, BackendSettings]:
-        """The backends there shall be, in alphabetical order."""
-        return {} if self._roster is None else self._roster.backends
-
-    @property
-    def berths(self) -> Mapping[ReplicaKey, Berth]:
-        """The berths, those that retire, too."""
-        return {} if self._roster is None else self._roster.berths
-
-    @property
-    def added(self) -> Mapping[str, Added]:
-        """The servers added while the gateway ran, by name."""
-        return {} if self._roster is None else self._roster.added
-
-    def count(self, backend: str) -> int:
-        """How many replicas of it there shall be now."""
-        return 0 if self._roster is None else self._roster.count(backend)
+        self.roster.configure(backends or ())
 
     async def orders(self, generation: str, version: int) -> Orders:
         """The orders as soon as they differ from those named, or after a while even so."""
         try:
             async with asyncio.timeout(self._watch_seconds):
-                while self._roster is not None and (generation, version) == (self._generation, self._roster.version):
+                while self.known and (generation, version) == (self._generation, self.roster.version):
                     await self._news.wait()
         except TimeoutError:
             pass
-        if self._roster is None:
-            return Orders(self._generation, 0, known=False)
-        return self._roster.orders(self._generation)
+        return self.roster.orders(self._generation) if self.known else Orders(self._generation, 0, known=False)
 
     def adopt(self, orders: Orders) -> None:
         """Go on from what the Router before this one ordered last; ignored if this one knows already."""
-        if self._roster is None:
-            self._roster = Roster(orders)
+        if not self.known:
+            self.known = True
+            self.roster = Roster(orders)
             self._tell()
 
-    def configure(self, backends: Sequence[BackendSettings]) -> Changes:
+    def configure(self, backends: Sequence[BackendSettings], terms: Terms | None = None) -> Changes:
         """See `Roster.configure`."""
-        return self._change(lambda roster: roster.configure(backends))
+        self._require_known()
+        return self._change(self.roster.configure, backends, terms)
 
     def add(self, added: Added) -> Changes:
         """See `Roster.add`."""
-        return self._change(lambda roster: roster.add(added))
+        self._require_known()
+        return self._change(self.roster.add, added)
 
     def remove(self, name: str) -> Changes:
         """See `Roster.remove`."""
-        return self._change(lambda roster: roster.remove(name))
+        self._require_known()
+        return self._change(self.roster.remove, name)
 
     def ask_reload(self) -> int:
         """See `Roster.ask_reload`."""
-        asked = self._roster.ask_reload() if self._roster is not None else 0
-        self._tell()
-        return asked
+        self._require_known()
+        return self._change(self.roster.ask_reload)
 
-    def house(self, key: ReplicaKey, host: str) -> None:
+    def house(self, key: ReplicaKey, host: str) -> bool:
         """See `Roster.house`."""
-        if self._roster is not None:
-            self._roster.house(key, host)
-            self._tell()
+        return self._change(self.roster.house, key, host)
 
     def clear(self, key: ReplicaKey) -> None:
         """See `Roster.clear`."""
-        if self._roster is not None:
-            self._roster.clear(key)
-            self._tell()
+        self._change(self.roster.clear, key)
 
     def settle(self, up: Collection[ReplicaKey]) -> None:
         """See `Roster.settle`."""
-        self._if_changed(lambda roster: roster.settle(up))
+        self._change(self.roster.settle, up)
 
     def wake(self, name: str) -> None:
         """Somebody wants a backend: let it have a replica if it has none."""
         self._scaling(name).wake(self._clock())
-        self._if_changed(lambda roster: roster.scale(name, max(roster.count(name), 1)))
+        self._change(self.roster.scale, name, max(self.roster.count(name), 1))
 
     def scale(self, in_flight: Mapping[str, int], serving: Container[str]) -> None:
         """Let there be as many replicas as there is work for: `in_flight` has the calls of each backend.
 
         Only one that is `serving`, which some replica of it is up for, can be idle: what starts is wanted.
         """
-        for name, settings in self.backends.items():
+        for name, settings in self.roster.backends.items():
             if settings.scale.min == settings.scale.max:
                 continue
             if name not in serving:
                 self._scaling(name).wake(self._clock())
                 continue
-            count = self.count(name)
+            count = self.roster.count(name)
             wanted = self._scaling(name).wanted(settings.scale, count, in_flight.get(name, 0), self._clock())
             if wanted != count:
                 log.info("backend_scaled", backend=name, replicas=wanted, before=count)
-                self._if_changed(lambda roster, name=name, wanted=wanted: roster.scale(name, wanted))
+                self._change(self.roster.scale, name, wanted)
 
     def _scaling(self, name: str) -> Scaling:
         if name not in self._scalings:
-            self._scalings = {each: self._scalings.get(each, Scaling()) for each in (*self.backends, name)}
+            self._scalings = {each: self._scalings.get(each, Scaling()) for each in (*self.roster.backends, name)}
         return self._scalings[name]
 
-    def _change(self, change: Callable[[Roster], Changes]) -> Changes:
-        if self._roster is None:
+    def _require_known(self) -> None:
+        if not self.known:
             raise LookupError("not told yet what there is: try again in a moment")
-        changes = change(self._roster)
-        self._tell()
-        return changes
 
-    def _if_changed(self, change: Callable[..., None]) -> None:
-        if self._roster is not None:
-            before = self._roster.version
-            change(self._roster)
-            if self._roster.version != before:
-                self._tell()
+    def _change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something to the roster, and tell everyone if that made it another one."""
+        before = self.roster.version
+        outcome = change(*args, **kwargs)
+        if self.roster.version != before:
+            self._tell()
+        return outcome
 
     def _tell(self) -> None:
         self._news.set()

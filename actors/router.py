@@ -12,21 +12,28 @@ from typing import Final
 import structlog
 
 from actors.core.binding import Binding
-from actors.core.catalogue import aggregate
-from actors.core.listing import Listing
+from actors.core.limits.report import LimitReport, LimitShares
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.replica_book import ReplicaBook
-from actors.core.roster import Added, Changes, Orders
+from actors.core.roster import Added, Changes, Orders, Roster
+from actors.core.screening import Screened
 from actors.core.server_state import ServerState
-from actors.core.session_book import SessionBook
+from actors.core.session_book import Opening, SessionBook
 from actors.core.session_state import Change, Found, SessionNews, SessionState
 from actors.core.settings import BackendSettings, Naming, ServerSettings
-from actors.core.view import BackendView, View
+from actors.core.survey import Survey
+from actors.core.terms import Terms
+from actors.core.tokens.revocations import Revocations
+from actors.core.view import View
+from actors.definition_desk import DefinitionDesk
 from actors.memory import Memory
-from actors.refs import WATCH_SECONDS, MetricsRef
+from actors.refs.asking import WATCH_SECONDS
+from actors.refs.metrics import MetricsRef
 from actors.roster_desk import RosterDesk
 from actors.session_desk import SessionDesk
+from actors.share_desk import ShareDesk
+from actors.view_desk import ViewDesk
 
 LOST_SECONDS: Final = 16.0
 """A replica that gave no sign of life for three beats is taken to be gone."""
@@ -34,9 +41,6 @@ LOST_SECONDS: Final = 16.0
 GATHER_SECONDS: Final = 8.0
 """How long a Router that has just started listens before it publishes less than everything, and before it calls a
 session unknown: after a restart the Backends and the sessions are all there, and will be told."""
-
-QUIET_SECONDS: Final = 0.05
-"""Changes that come together are published together."""
 
 log = structlog.get_logger()
 
@@ -64,7 +68,6 @@ class Router:
         self._naming = naming
         self._metrics = metrics
         self._clock = clock
-        self._watch_seconds = watch_seconds
         self._started_at = clock()
         self._replicas = ReplicaBook()
         limits = server or ServerSettings()
@@ -74,7 +77,10 @@ class Router:
         """Whether lists of the run before may be published, and nobody is there yet who could tell newer ones."""
         book = SessionBook(idle_seconds=limits.session_idle_seconds, max_sessions=limits.max_sessions)
         self._memory.restore(book, limits.session_idle_seconds, clock())
-        self._roster = RosterDesk(generation, backends, self._publish_soon, watch_seconds=watch_seconds, clock=clock)
+        self._definitions = DefinitionDesk(self._memory)
+        self._views = ViewDesk(generation, self._next_view, watch_seconds=watch_seconds)
+        changed = self._views.publish_soon
+        self._desk = RosterDesk(generation, backends, changed, watch_seconds=watch_seconds, clock=clock)
         self._sessions = SessionDesk(
             generation,
             book,
@@ -83,10 +89,9 @@ class Router:
             stands=self._stands,
             clock=clock,
         )
-        self._view = View(generation=generation)
+        self._shares = ShareDesk(clock)
+        self._revocations: Revocations | None = None
         self._closing = False
-        self._published = asyncio.Event()
-        self._changes: asyncio.TimerHandle | None = None
         self._rounds: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -100,54 +105,56 @@ class Router:
             return
         berth = self._roster.berths.get(status.key)
         if status.state is ReplicaState.UP and status.listing is not None and berth is not None:
-            self._memory.keep(berth.settings, status.listing, self._replicas.facts.get(status.key.backend))
+            facts = self._replicas.facts.get(status.key.backend)
+            self._memory.keep(berth.settings, status.listing, facts)
+            wanted = self._roster.backends.get(status.key.backend, berth.settings)
+            self._definitions.screen(wanted, status.listing, facts)  # what is seen first is agreed to
         self._retire_outdated()
-        self._publish_soon()
+        self._views.publish_soon()
 
     async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
         """A Backend lives, and is so loaded. False asks it to report in full: what it said last is not known here."""
         self._keep_time()
         return self._replicas.beat(key, epoch, sequence, load, self._clock())
 
+    async def bury(self, key: ReplicaKey, epoch: str) -> None:
+        """An ingress replica has proof that this life of a replica is over. A beat of it, and it is not."""
+        if self._replicas.bury(key, epoch):
+            log.warning("replica_gone", replica=str(key))
+            self._views.publish_soon()
+
     async def close(self) -> None:
         """The gateway is about to end: let every ingress know, so that streams end in good order."""
         self._closing = True
-        self._publish()
+        self._views.publish()
         await asyncio.to_thread(self._memory.flush)
 
     async def watch(self, generation: str, version: int) -> View:
-        """Give the View as soon as it differs from the one named, or after a while even so."""
+        """See `ViewDesk.watch`."""
         self._keep_time()
-        if self._is_news(generation, version):
-            return self._view
-        try:
-            async with asyncio.timeout(self._watch_seconds):
-                while not self._is_news(generation, version):
-                    await self._published.wait()
-        except TimeoutError:
-            pass
-        return self._view
+        return await self._views.watch(generation, version)
 
     async def orders(self, generation: str, version: int) -> Orders:
         """See `RosterDesk.orders`."""
         self._keep_time()
-        return await self._roster.orders(generation, version)
+        return await self._desk.orders(generation, version)
 
     async def adopt(self, orders: Orders) -> None:
         """See `RosterDesk.adopt`. Orders of no Router before this one begin a new run of the gateway.
 
         Then nobody runs who could tell anything, and what was kept is published at once; else it is waited for.
         """
-        begins = not self._roster.known and not orders.generation
-        self._roster.adopt(orders)
+        begins = not self._desk.known and not orders.generation
+        self._desk.adopt(orders)
         if begins and self._memory.lasts:
             self._sessions.be_certain()
             self._recalled = self._recall()
 
-    async def configure(self, backends: Sequence[BackendSettings]) -> Changes:
+    async def configure(self, backends: Sequence[BackendSettings], terms: Terms | None = None) -> Changes:
         """See `Roster.configure`."""
-        changes = self._roster.configure(backends)
+        changes = self._desk.configure(backends, terms)
         self._memory.forget(changes.removed)
+        self._definitions.forget(frozenset(changes.removed))
         self._retire_outdated()
         return changes
 
@@ -155,7 +162,7 @@ class Router:
         """Add a server, or change one that was added; says why not, or nothing."""
         if name in self._roster.backends and name not in self._roster.added:
             return f"the configuration file has a server {name!r}: change it there"
-        self._roster.add(Added(settings, source))
+        self._desk.add(Added(settings, source))
         self._memory.put_server(name, source)
         self._retire_outdated()
         return ""
@@ -166,21 +173,29 @@ class Router:
             known = name in self._roster.backends
             return f"the server {name!r} is in the configuration file: remove it there" if known else "no such server"
         self._memory.remove_server(name)
-        self._memory.forget(self._roster.remove(name).removed)
+        self._memory.forget(self._desk.remove(name).removed)
         return ""
 
     async def servers(self) -> tuple[ServerState, ...]:
         """Every server as it is now, in alphabetical order."""
-        shown = self._replicas.shown(self._roster.berths)
-        return tuple(self._server_state(name, shown.get(name, ())) for name in self._roster.backends)
+        return Survey(self._roster, self._replicas, self._screened()).servers()
+
+    async def accept_definitions(self, name: str) -> str:
+        """Agree to what the tools of a server are now, see `Pin`; says why not, or nothing."""
+        settings, listing = self._roster.backends.get(name), self._replicas.listings.get(name)
+        if settings is None or listing is None:
+            return "no such server" if settings is None else f"the server {name!r} has not said yet what it has"
+        reason = self._definitions.accept(settings, listing)
+        self._views.publish_soon()
+        return reason
 
     async def ask_reload(self) -> int:
         """See `Roster.ask_reload`."""
-        return self._roster.ask_reload()
+        return self._desk.ask_reload()
 
-    async def house(self, key: ReplicaKey, host: str) -> None:
+    async def house(self, key: ReplicaKey, host: str) -> bool:
         """See `Roster.house`."""
-        self._roster.house(key, host)
+        return self._desk.house(key, host)
 
     async def holdings(self, host: str) -> tuple[tuple[ReplicaKey, BackendSettings, int], ...]:
         """What a host shall house, with the slot of each."""
@@ -189,16 +204,30 @@ class Router:
 
     async def wake(self, name: str) -> None:
         """See `RosterDesk.wake`."""
-        self._roster.wake(name)
+        self._desk.wake(name)
 
     async def clear(self, key: ReplicaKey) -> None:
         """A replica that retired has ended: forget it."""
         self._replicas.forget(key)
-        self._roster.clear(key)
+        self._desk.clear(key)
 
-    async def open_session(self, state: SessionState) -> bool:
+    async def open_session(self, state: SessionState, most: int | None = None) -> Opening:
         """See `SessionDesk.open`."""
-        return self._sessions.open(state)
+        return self._sessions.open(state, most)
+
+    async def share_limits(self, report: LimitReport) -> LimitShares:
+        """See `ShareDesk.share`."""
+        return self._shares.share(report)
+
+    async def revoke(self, revocations: Revocations) -> None:
+        """The Vault tells what is revoked now; every ingress hears of it at once."""
+        self._keep_time()
+        self._revocations = revocations
+        self._views.publish()
+
+    async def knows_revocations(self, mark: str) -> bool:
+        """Whether the Vault has told these here; if not, it shall. A Router that starts again knows none."""
+        return self._revocations is not None and self._revocations.mark == mark
 
     async def find_sessions(self, asked: Iterable[SessionState]) -> Found:
         """See `SessionDesk.find`."""
@@ -223,45 +252,34 @@ class Router:
         self._keep_time()
         return await self._sessions.news(generation, after)
 
+    @property
+    def _roster(self) -> Roster:
+        return self._desk.roster
+
     def _is_replica(self, key: ReplicaKey) -> bool:
-        return key in self._roster.berths or not self._roster.known
+        return key in self._roster.berths or not self._desk.known
 
     def _stands(self, binding: Binding) -> bool:
         """Whether the replica that a session is bound to takes its calls; believed of what was not heard of yet."""
         status = self._replicas.statuses.get(binding.replica)
         if status is None:
             return self._clock() - self._started_at < GATHER_SECONDS
-        return status.epoch == binding.epoch and status.state is not ReplicaState.DRAINING
+        # what a session is bound to was up, and no life begins twice: one that is said to start is over
+        leaves = status.state in (ReplicaState.DRAINING, ReplicaState.STARTING)
+        return status.epoch == binding.epoch and not leaves
 
-    def _is_news(self, generation: str, version: int) -> bool:
-        return self._view.version > 0 and (self._view.generation, self._view.version) != (generation, version)
-
-    def _publish_soon(self) -> None:
-        if self._changes is None:
-            self._changes = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._publish)
-
-    def _publish(self) -> None:
-        self._changes = None
-        if not self._roster.known:
-            return
-        if not self._complete() and not self._recalled and self._clock() - self._started_at < GATHER_SECONDS:
-            return
+    def _next_view(self, before: View) -> View | None:
+        if not self._desk.known:
+            return None
+        is_young = self._clock() - self._started_at < GATHER_SECONDS
+        if is_young and not (self._recalled or before.version or self._complete()):
+            return None
         self._recall()
-        backends = self._roster.backends
-        self._replicas.keep(backends)
-        shown = self._replicas.shown(self._roster.berths)
-        self._view = View(
-            generation=self._view.generation,
-            version=self._view.version + 1,
-            backends={name: self._backend_view(each, shown.get(name, ())) for name, each in backends.items()},
-            catalogue=aggregate(self._replicas.listings, self._naming),
-            leaving=tuple(status for name, left in shown.items() if name not in backends for status in left),
-            prefer_zone=self._prefer_zone,
-            closing=self._closing,
-        )
-        self._published.set()
-        self._published = asyncio.Event()
+        self._replicas.keep(self._roster.backends)
         self._tell_metrics()
+        survey = Survey(self._roster, self._replicas, self._screened())
+        said = {"prefer_zone": self._prefer_zone, "closing": self._closing}
+        return survey.view(before, self._naming, self._revocations, **said)
 
     def _recall(self) -> bool:
         """Take lists of the run before for those of backends that told none yet; whether there were any."""
@@ -276,42 +294,11 @@ class Router:
         return recalled
 
     def _complete(self) -> bool:
-        """Whether every replica has said something since this Router started, or it has published before."""
-        return self._view.version > 0 or all(key in self._replicas.statuses for key in self._roster.berths)
-
-    def _backend_view(self, settings: BackendSettings, replicas: tuple[Status, ...]) -> BackendView:
-        return BackendView(
-            name=settings.name,
-            timeout=settings.timeout,
-            timeouts=settings.timeouts,
-            max_timeout=settings.max_timeout,
-            park_seconds=settings.park_seconds,
-            isolation=settings.isolation,
-            balancer=settings.balancer,
-            stickiness=settings.stickiness,
-            ejection=settings.ejection,
-            retry=settings.retry,
-            wakes=settings.scale.min == 0,
-            start_timeout=settings.start_timeout,
-            replicas=replicas,
-            facts=self._replicas.facts.get(settings.name),
-            listing=self._replicas.listings.get(settings.name, Listing()),
-        )
-
-    def _server_state(self, name: str, replicas: tuple[Status, ...]) -> ServerState:
-        added = self._roster.added.get(name)
-        return ServerState(
-            name=name,
-            origin="file" if added is None else "added",
-            wanted=self._roster.count(name),
-            source=b"" if added is None else added.source,
-            tools=len(self._replicas.listings.get(name, Listing()).tools),
-            replicas=replicas,
-            loads=tuple(self._replicas.load(status.key) for status in replicas),
-        )
+        """Whether every replica has said something since this Router started."""
+        return all(key in self._replicas.statuses for key in self._roster.berths)
 
     def _retire_outdated(self) -> None:
-        self._roster.settle(self._replicas.up)
+        self._desk.settle(self._replicas.up)
 
     def _keep_time(self) -> None:
         """Start the rounds, which need a running loop that the constructor of an actor does not have."""
@@ -327,14 +314,25 @@ class Router:
         """Notice who has gone silent and what is used no longer, and publish what was held back long enough."""
         self._sessions.look_round()
         serving = {key.backend for key in self._replicas.up}
-        self._roster.scale(self._replicas.in_flight(), serving)
+        self._desk.scale(self._replicas.in_flight(), serving)
         now = self._clock()
         for key in self._replicas.lose(now, LOST_SECONDS):
             log.warning("replica_lost", replica=str(key), silent_seconds=LOST_SECONDS)
-            self._publish_soon()
-        if self._view.version == 0 and self._replicas.statuses and now - self._started_at >= GATHER_SECONDS:
-            self._publish_soon()
+            self._views.publish_soon()
+        if self._views.view.version == 0 and self._replicas.statuses and now - self._started_at >= GATHER_SECONDS:
+            self._views.publish_soon()
         self._tell_metrics()
 
+    def _screened(self) -> dict[str, Screened]:
+        """What of each server is offered that has said what it has."""
+        return {
+            name: self._definitions.screen(settings, listing, self._replicas.facts.get(name))
+            for name, settings in self._roster.backends.items()
+            if (listing := self._replicas.listings.get(name)) is not None
+        }
+
     def _tell_metrics(self) -> None:
-        self._metrics.observe(self._replicas.backend_facts())
+        screened = self._screened()
+        self._metrics.observe(
+            [facts.of_screened(screened.get(facts.backend)) for facts in self._replicas.backend_facts()]
+        )

@@ -51,17 +51,18 @@ class FileWatch:
         self._sleep = sleep
         self._look_ms = look_ms
 
-    async def changes(self) -> AsyncGenerator[None, None]:
-        """Gives once for every other content. A file that is gone has not changed: it may be on its way."""
+    async def changes(self) -> AsyncGenerator[bytes, None]:
+        """Gives the `fingerprint` of every other content, once. A file that is gone has not changed: it may be on its
+        way."""
         while True:
             if await self._differs():
-                yield
+                yield self._seen
             try:
                 folders = folders_of(self._path)
                 async with aclosing(self._looks(folders)) as looks:
                     async for _ in looks:
                         if await self._differs():
-                            yield
+                            yield self._seen
                         if folders_of(self._path) != folders:
                             break
             except (OSError, RuntimeError) as error:  # the watcher's words for a folder that is gone, or one too many

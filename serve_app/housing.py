@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from actors.core.membership import ReplicaKey, Status
 from actors.core.packing import Packing
-from actors.core.roster import Berth
-from actors.refs import ActorGone, BackendRef, HostRef, RouterRef
+from actors.core.roster import Berth, Orders
+from actors.refs.backend import BackendRef
+from actors.refs.gone import ActorGone
+from actors.refs.host import HostRef
+from actors.refs.router import RouterRef
 
 PAUSE_SECONDS: Final = 0.5
-"""Between two attempts to tell a Router that is not there."""
+"""Between two attempts to tell a Router that is not there, or was not told yet what there shall be."""
 
 
 class Housing:
@@ -32,6 +36,10 @@ class Housing:
         self._cpus = cpus
         self._hosts: dict[str, HostRef] = {}
 
+    def expect(self, orders: Orders) -> None:
+        """Take note of who will be there when all that is ordered is done, for each to find its place."""
+        self._packing.expect([berth.key for berth in orders.staying if not berth.settings.has_own_process])
+
     def start(self, berth: Berth) -> "Lodger":
         """Have a replica started; it is there once it has begun.
 
@@ -41,17 +49,23 @@ class Housing:
         name = self._packing.place(berth.key, own=berth.settings.has_own_process, cpus=self._cpus())
         if name and name not in self._hosts:
             self._hosts[name] = self._start_host(name)
+        host = self._hosts.get(name)
         try:
-            backend = self._start_backend(berth, self._hosts.get(name))
+            backend = self._start_backend(berth, host)
         except ValueError:
             self._leave(berth.key)
             raise
-        return Lodger(backend, name, self._router, self._leave)
+        return Lodger(backend, name, self._router, self._leave, partial(self._lose, host))
 
     def _leave(self, key: ReplicaKey) -> None:
         empty = self._hosts.pop(self._packing.leave(key), None)
         if empty is not None:
             empty.end()
+
+    def _lose(self, host: HostRef | None) -> None:
+        """A process is dead for good: who comes next to its place gets another one there."""
+        if host is not None and self._hosts.get(host.name) is host:
+            del self._hosts[host.name]
 
 
 class Lodger:
@@ -63,13 +77,15 @@ class Lodger:
         host: str,
         router: RouterRef,
         leave: Callable[[ReplicaKey], None],
+        lose: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`host` is empty for a process of its own; `leave` is called at the end."""
+        """`host` is empty for a process of its own. `leave` is called at the end, `lose` if its process is no more."""
         self._backend = backend
         self._host = host
         self._router = router
         self._leave = leave
+        self._lose = lose
         self._sleep = sleep
 
     async def begin(self, limit: float) -> Status:
@@ -82,7 +98,12 @@ class Lodger:
         async with asyncio.timeout(limit):
             while self._host and not await self._is_housed():
                 await self._sleep(PAUSE_SECONDS)
-        return await self._backend.begin(limit)
+        try:
+            return await self._backend.begin(limit)
+        except ActorGone as gone:
+            if gone.for_good:
+                self._lose()
+            raise
 
     async def stop(self, drain_seconds: float) -> None:
         """See `BackendRef.stop`.
@@ -99,7 +120,6 @@ class Lodger:
 
     async def _is_housed(self) -> bool:
         try:
-            await self._router.house(self._backend.key, self._host)
+            return await self._router.house(self._backend.key, self._host)
         except ActorGone:
             return False
-        return True

@@ -10,8 +10,10 @@ import structlog
 
 from actors.core.roster import Changes
 from actors.core.settings import BackendSettings, Settings
-from actors.refs import ActorGone
+from actors.core.terms import Terms
+from actors.refs.gone import ActorGone
 from serve_app.config import ConfigError, load
+from serve_app.file_watch import fingerprint
 
 ATTEMPTS: Final = 10
 PAUSE_SECONDS: Final = 1.0
@@ -21,9 +23,9 @@ log = structlog.get_logger()
 
 
 class Configurable(Protocol):
-    """Who applies the difference; `actors.refs.RouterRef` is one."""
+    """Who applies the difference; `actors.refs.router.RouterRef` is one."""
 
-    async def configure(self, backends: Sequence[BackendSettings]) -> Changes:
+    async def configure(self, backends: Sequence[BackendSettings], terms: Terms | None = None) -> Changes:
         """See `RouterRef.configure`."""
 
 
@@ -37,6 +39,16 @@ class Reloaded:
     """Sections of the file that differ from what the gateway was started with."""
     problems: tuple[str, ...] = ()
     """Why nothing was changed, a line each."""
+    terms: tuple[str, ...] = ()
+    """Sections that were changed beside the servers."""
+    content: bytes = b""
+    """The `fingerprint` of what was read; empty if nothing was."""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether there is another set of servers now."""
+        changes = self.changes
+        return changes is not None and bool(changes.added or changes.changed or changes.removed)
 
     @property
     def line(self) -> str:
@@ -49,8 +61,9 @@ class Reloaded:
             f"{len(self.changes.removed)} removed",
             f"{len(self.changes.unchanged)} untouched",
         )
+        terms = "".join(f"; {section} changed" for section in self.terms)
         later = "".join(f"; {section} takes effect at the next start" for section in self.later)
-        return f"reloaded: {', '.join(counts)}{later}"
+        return f"reloaded: {', '.join(counts)}{terms}{later}"
 
 
 class Reload:
@@ -68,6 +81,7 @@ class Reload:
         self._path = path
         self._environ = environ
         self._started = started
+        self._terms = Terms.of(started)
         self._find_router = find_router
         self._sleep = sleep
         self._turn = asyncio.Lock()
@@ -90,16 +104,22 @@ class Reload:
         return reloaded
 
     async def _apply(self) -> Reloaded:
+        content = await asyncio.to_thread(fingerprint, self._path)  # first: what is written meanwhile is then a change
         try:
             settings = (await asyncio.to_thread(load, self._path, self._environ)).settings
         except ConfigError as error:
-            return Reloaded(None, problems=tuple(str(error).splitlines()))
-        differing = [name for name in ("server", "auth") if getattr(settings, name) != getattr(self._started, name)]
+            return Reloaded(None, problems=tuple(str(error).splitlines()), content=content)
+        later = [
+            name for name in ("server", "auth", "audit") if getattr(settings, name) != getattr(self._started, name)
+        ]
+        terms = Terms.of(settings)
+        changed = [name for name in Terms.__struct_fields__ if getattr(terms, name) != getattr(self._terms, name)]
         for _ in range(ATTEMPTS):
             try:
-                changes = await self._find_router().configure(settings.backends)
+                changes = await self._find_router().configure(settings.backends, terms)
             except ActorGone:
                 await self._sleep(PAUSE_SECONDS)
             else:
-                return Reloaded(changes, tuple(differing))
+                self._terms = terms
+                return Reloaded(changes, tuple(later), terms=tuple(changed), content=content)
         return Reloaded(None, problems=("the Router cannot be reached",))

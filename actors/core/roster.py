@@ -3,13 +3,16 @@
 The Router keeps one and decides by it; the command that started the gateway reads it as orders, and carries them out.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
+from actors.core.hidden_text import HiddenText
 from actors.core.membership import ReplicaKey
+from actors.core.screening import Pin
 from actors.core.settings import BackendSettings
+from actors.core.terms import Terms
 from actors.core.traffic_settings import BalancerSettings, EjectionSettings, RetrySettings, Stickiness
 
 
@@ -40,6 +43,8 @@ class Berth(msgspec.Struct, frozen=True):
             sticky=Stickiness.AUTO,
             replicas=1,
             urls=(),
+            pin=Pin.OFF,
+            hidden_characters=HiddenText.FLAG,
         )
         return alike, weight
 
@@ -76,8 +81,22 @@ class Orders(msgspec.Struct, frozen=True):
     """A number is never used twice, so that no actor is taken for one that has not ended yet."""
     reload_asked: int = 0
     """How often somebody asked for the file to be read again."""
+    terms: Terms = Terms()
     known: bool = True
     """False for a Router that has just started and knows nothing yet: whoever has its last orders tells it."""
+
+    @property
+    def backends(self) -> Mapping[str, BackendSettings]:
+        """The backends there shall be, in alphabetical order; of two with one name that of the file counts."""
+        return _merged(self.configured, self.added)
+
+    @property
+    def staying(self) -> tuple[Berth, ...]:
+        """The berths that neither retire nor are about to be replaced."""
+        wanted = self.backends
+        return tuple(
+            berth for berth in self.berths if not berth.retiring and wanted.get(berth.key.backend) == berth.settings
+        )
 
 
 class Roster:
@@ -92,14 +111,14 @@ class Roster:
         self._counts = dict(given.counts)
         self._next_index = dict(given.next_index)
         self._reload_asked = given.reload_asked
+        self.terms = given.terms
+        """What the file says of callers."""
         self.version = given.version + 1
 
     @property
     def backends(self) -> Mapping[str, BackendSettings]:
         """The backends there shall be, in alphabetical order; of two with one name that of the file counts."""
-        wanted = {each.settings.name: each.settings for each in self._added.values()}
-        wanted |= {each.name: each for each in self._configured}
-        return dict(sorted(wanted.items()))
+        return _merged(self._configured, self._added.values())
 
     @property
     def berths(self) -> Mapping[ReplicaKey, Berth]:
@@ -126,13 +145,18 @@ class Roster:
             dict(self._counts),
             dict(self._next_index),
             self._reload_asked,
+            self.terms,
         )
 
-    def configure(self, backends: Sequence[BackendSettings]) -> Changes:
-        """Take these for what the file says; see `_follow`."""
+    def configure(self, backends: Sequence[BackendSettings], terms: Terms | None = None) -> Changes:
+        """Take these for what the file says; see `_follow`. What was added by hand is no part of the changes."""
         before = self.backends
+        if terms is not None and terms != self.terms:
+            self.terms = terms
+            self.version += 1
         self._configured = tuple(backends)
-        return self._follow(before)
+        changes, names = self._follow(before), {each.name for each in backends}
+        return msgspec.structs.replace(changes, unchanged=tuple(name for name in changes.unchanged if name in names))
 
     def add(self, added: Added) -> Changes:
         """Add a server, or put another in the place of one that was added under its name."""
@@ -161,11 +185,13 @@ class Roster:
             for berth in sorted(outdated, key=lambda each: each.key in up)[: max(spare, 0)]:
                 self._retire(berth)
 
-    def house(self, key: ReplicaKey, host: str) -> None:
-        """Note which actor houses a replica among others."""
-        if key in self._berths:
-            self._berths[key] = msgspec.structs.replace(self._berths[key], host=host)
+    def house(self, key: ReplicaKey, host: str) -> bool:
+        """Note which actor houses a replica among others; false if there is no such berth."""
+        berth = self._berths.get(key)
+        if berth is not None and berth.host != host:
+            self._berths[key] = msgspec.structs.replace(berth, host=host)
             self.version += 1
+        return berth is not None
 
     def clear(self, key: ReplicaKey) -> None:
         """A replica that retired has ended."""
@@ -245,3 +271,9 @@ class Roster:
     def _retire(self, berth: Berth) -> None:
         self._berths[berth.key] = msgspec.structs.replace(berth, retiring=True)
         self.version += 1
+
+
+def _merged(configured: Iterable[BackendSettings], added: Iterable[Added]) -> Mapping[str, BackendSettings]:
+    wanted = {each.settings.name: each.settings for each in added}
+    wanted |= {each.name: each for each in configured}
+    return dict(sorted(wanted.items()))
