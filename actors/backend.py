@@ -12,9 +12,10 @@ from typing import Final
 
 import structlog
 
+from actors.bound_sessions import BoundSessions
 from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.listener import Listener
-from actors.conversation import Connect
+from actors.conversation import Connect, ConnectAs
 from actors.conversations import Conversations
 from actors.core.breaker import Breaker, State
 from actors.core.call import Call
@@ -26,10 +27,11 @@ from actors.core.outcome import Failure, FailureKind
 from actors.core.resource_updates import LISTEN
 from actors.core.settings import BackendSettings
 from actors.heartbeat import BEAT_SECONDS, Heartbeat
-from actors.refs import RouterRef
+from actors.refs.router import RouterRef
 from actors.running_calls import RunningCalls
 from actors.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from actors.supervisor import Supervisor
+from actors.upstream.upstream import CallLater
 from actors.waiting_calls import WaitingCalls
 
 TICKET_SECONDS: Final = 3600.0
@@ -57,13 +59,16 @@ class Backend:
         connect: Connect,
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float],
+        call_later: CallLater | None = None,
         beat_seconds: float = BEAT_SECONDS,
         weight: float = 1.0,
         zone: str = "",
+        connect_as: ConnectAs | None = None,
     ) -> None:
         """`addresses` are where to accept links on this node, and from other nodes if there can be any.
 
-        `weight` and `zone` are as in `Status`.
+        `weight` and `zone` are as in `Status`. Limits of calls go by `call_later`, which is the loop's if not given.
+        `connect_as` is as for `Conversations`.
         """
         self._settings = settings
         self._key = key
@@ -76,6 +81,8 @@ class Backend:
         self._breaker = Breaker(settings.breaker, dice)
         self._tickets: Expiring[bytes, bool] = Expiring(MAX_TICKETS)
         self._stopping = False
+        self._restarts = 0
+        """Of the server that was up last."""
         self._beginning = asyncio.Lock()
         self._heart = Heartbeat(router, key, epoch, self.status, self.load, seconds=beat_seconds)
         self._listener = Listener(
@@ -92,9 +99,12 @@ class Backend:
             ),
         )
         self._supervisor = Supervisor(settings, connect, self._changed, clock=clock, dice=dice)
-        self._conversations = Conversations(settings, connect, self._supervisor, dice=dice)
+        self._conversations = Conversations(settings, connect, self._supervisor, dice=dice, connect_as=connect_as)
         self._waiting = WaitingCalls(settings, self._has_room, self._send, clock)
-        self._calls = RunningCalls(settings, self._conversations, self._breaker, clock, self._waiting.freed)
+        self._sessions = BoundSessions()
+        self._calls = RunningCalls(
+            settings, self._conversations, self._breaker, clock, self._waiting.freed, self._sessions, call_later
+        )
         self._subscriptions = Subscriptions(settings.name, self._conversations, clock=clock)
 
     def __repr__(self) -> str:
@@ -145,7 +155,8 @@ class Backend:
         """What rides on every outcome. Who waits for a client's answer is no load."""
         waiting = len(self._waiting)
         retry_after = self._breaker.retry_after(self._clock()) or 0.0
-        return Load(self._calls.in_flight + waiting, self._breaker.state, retry_after, waiting)
+        breaker = self._breaker
+        return Load(self._calls.in_flight + waiting, breaker.state, retry_after, waiting, breaker.transitions)
 
     async def trip(self) -> None:
         """Open the breaker by hand; who waits is refused. Calls under way go on."""
@@ -163,16 +174,19 @@ class Backend:
     async def stop(self, drain_seconds: float) -> None:
         """Take no new calls, let the running ones finish for a while, then end the server.
 
-        Who waits is refused, and may go elsewhere. Safe to repeat: the shorter time counts.
+        Who waits is refused, and may go elsewhere; so is what arrives until every ingress has heard of it, which is
+        waited for: otherwise a call could find its link closed, and nobody would know whether it ran. Safe to repeat:
+        the shorter time counts.
         """
         self._stopping = True
+        self._listener.leave()
         self._waiting.refuse(self._unavailable())
         self._changed()
         self._subscriptions.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(drain_seconds):
                 await self._calls.drained()
-        await asyncio.gather(self._supervisor.stop(), self._conversations.close())
+        await asyncio.gather(self._supervisor.stop(), self._conversations.close(), self._listener.parted())
         await self._listener.close()
         self._heart.end()
         log.info("backend_stopped", backend=str(self._key))
@@ -206,6 +220,7 @@ class Backend:
         self._calls.cancelled_origin(origin)
         self._subscriptions.cancelled_origin(origin)
         self._conversations.end_session(origin)
+        self._sessions.end(origin)
 
     def _has_room(self) -> bool:
         return self._calls.in_flight < self._settings.concurrency_limit
@@ -227,13 +242,17 @@ class Backend:
         """Why a call is refused before the breaker is asked. Rungs, in order; the first which decides wins.
 
         1. A backend that stops takes none.
-        2. Its conversation with the server is up, or can be opened.
-        3. A ticket is taken once.
-        4. There is room for its conversation.
+        2. The state that a bound session counts on is there.
+        3. Its conversation with the server is up, or can be opened.
+        4. A ticket is taken once.
+        5. There is room for its conversation.
         """
         if self._stopping:
             return self._unavailable()
-        if (absence := self._conversations.absence(key)) is not None:
+        absence = self._conversations.absence(key)
+        if not self._sessions.admit(call, self._conversations.server_of(key), absent=absence is not None):
+            return Failure(FailureKind.SESSION_LOST, self._settings.name)
+        if absence is not None:
             return absence
         if call.ticket and self._tickets.get(call.ticket, now):
             return Failure(FailureKind.REPLAYED, self._settings.name)
@@ -247,5 +266,8 @@ class Backend:
         return Failure(FailureKind.UNAVAILABLE, self._settings.name, "it is stopping")
 
     def _changed(self) -> None:
+        if self._supervisor.restarts != self._restarts and self._supervisor.state is ReplicaState.UP:
+            self._restarts = self._supervisor.restarts
+            self._breaker.renew(self._clock())
         self._subscriptions.learned(self._supervisor.facts)
         self._heart.changed()

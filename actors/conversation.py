@@ -16,6 +16,9 @@ from actors.upstream.upstream import Notified, Upstream
 Connect = Callable[[BackendSettings], Transport]
 """Gives a transport to the server of a backend, not yet connected."""
 
+ConnectAs = Callable[[str], Connect]
+"""The same for one principal (`Principal.key`), who is known to the server by credentials of their own."""
+
 
 class Conversation:
     """Opened once within an `async with`, and closed at its end. `notified` hears what belongs to no call."""

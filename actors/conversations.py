@@ -8,15 +8,16 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from actors.conversation import Connect
+from actors.conversation import Connect, ConnectAs
 from actors.core.call import Call
 from actors.core.conversation_key import ConversationKey, key_of
 from actors.core.endpoints import StdioEndpoint
 from actors.core.outcome import Failure, FailureKind
-from actors.core.settings import BackendSettings
+from actors.core.settings import BackendSettings, Isolation
 from actors.private_conversation import PrivateConversation
 from actors.running_call import RunningCall
 from actors.supervisor import Supervisor
+from actors.upstream.upstream import Upstream
 from actors.watchers import Watchers
 
 CLOSE_SECONDS: Final = 20.0
@@ -51,14 +52,22 @@ class Conversations:
     """All conversations of one replica, the shared one and the private ones. `dice` gives numbers from 0 up to 1.
 
     A private one is closed when nobody has had a claim to it for a while, and the longest idle one when there is no
-    room for another.
+    room for another. `connect_as` opens the private ones, where each principal has credentials of their own: nobody's
+    call goes into the shared one then.
     """
 
     def __init__(
-        self, settings: BackendSettings, connect: Connect, shared: Supervisor, *, dice: Callable[[], float]
+        self,
+        settings: BackendSettings,
+        connect: Connect,
+        shared: Supervisor,
+        *,
+        dice: Callable[[], float],
+        connect_as: ConnectAs | None = None,
     ) -> None:
         self._settings = settings
         self._connect = connect
+        self._connect_as = connect_as
         self._shared = shared
         self._whole = Claim(shared, _nothing)
         self._dice = dice
@@ -78,12 +87,24 @@ class Conversations:
         facts = self._shared.facts
         if facts is None:
             return None
-        stateful = isinstance(self._settings.endpoint, StdioEndpoint)
+        auth = self._settings.auth
+        # a server that keeps nothing still must not take one principal for another
+        stateful = isinstance(self._settings.endpoint, StdioEndpoint) or (auth is not None and auth.is_per_principal)
         return key_of(self._settings.isolation, facts.era, call, stateful=stateful)
 
     def absence(self, key: ConversationKey | None) -> Failure | None:
         """Why a conversation is not there, and cannot be opened now; nothing if it is or can be."""
         return None if key in self._private else self._shared.absence()
+
+    def server_of(self, key: ConversationKey | None) -> Upstream | None:
+        """The adapter to the server that has the state of a key's calls; nothing if there is none now.
+
+        Where the server is everybody's, so is its state, even if some have conversations of their own.
+        """
+        if key is None or self._settings.isolation is Isolation.SHARED:
+            return self._shared.upstream
+        conversation = self._private.get(key)
+        return None if conversation is None else conversation.upstream
 
     def crowding(self, key: ConversationKey | None) -> Failure | None:
         """Why there is no room for a conversation; nothing if there is, or can be made."""
@@ -123,7 +144,7 @@ class Conversations:
         self._private[key] = conversation = PrivateConversation(
             key,
             self._settings,
-            self._connect,
+            self._connect if self._connect_as is None else self._connect_as(key.principal),
             facts.era if facts is not None else None,
             slots=self._slots,
             over=self._over,

@@ -9,7 +9,8 @@ import msgspec
 
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, Status
-from actors.refs import ActorGone, RouterRef
+from actors.refs.gone import ActorGone
+from actors.refs.router import RouterRef
 
 BEAT_SECONDS: Final = 5.0
 """Between two signs of life to the Router, as long as nobody calls."""

@@ -1,7 +1,7 @@
 """What the Router knows of the run before, and what it has kept for the next. Without a Store it knows nothing."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -32,6 +32,7 @@ class Memory:
         self._saved = self._load()
         self._listings = dict(self._saved.listings)
         self._kept: dict[str, tuple[BackendSettings, Listing, Facts | None]] = {}
+        self._definitions = dict(self._saved.definitions)
 
     @property
     def lasts(self) -> bool:
@@ -59,6 +60,16 @@ class Memory:
             self._listings.pop(name, None)
             if self._store is not None:
                 self._store.forget_listing(name)
+
+    def definitions(self, backend: str) -> Mapping[str, bytes] | None:
+        """The digests of the tools of a backend that its owner agreed to, by name; nothing if none ever were."""
+        return self._definitions.get(backend)
+
+    def keep_definitions(self, backend: str, digests: Mapping[str, bytes]) -> None:
+        """Keep these in place of those; also after the backend is removed, for it may come back."""
+        self._definitions[backend] = digests
+        if self._store is not None:
+            self._store.put_definitions(backend, digests)
 
     def put_server(self, name: str, source: bytes) -> None:
         """See `Store.put_server`."""

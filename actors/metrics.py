@@ -4,7 +4,8 @@ Tallies come from the ingress replicas, facts about backends from the Router; bo
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final
@@ -13,8 +14,9 @@ from prometheus_client.core import CollectorRegistry, Metric
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from actors.core.breaker import State
-from actors.core.tally import BOUNDS, BackendFacts, Report, Tally
+from actors.core.breaker import Event, State
+from actors.core.incident import Incident
+from actors.core.tally import BOUNDS, AuditCounts, BackendFacts, Report, Tally
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """What `Metrics.render` returns."""
@@ -30,6 +32,18 @@ SILENT_SECONDS: Final = 60.0
 
 _number: Final[Callable[[float], str]] = floatToGoString
 _UPPER_BOUNDS: Final = (*map(_number, BOUNDS), "+Inf")
+_UNMOVED: Final = (0,) * len(Event)
+
+_COUNTERS: Final = {
+    Incident.HEDGE: ("hedges", "Second attempts at calls, begun while the first went on."),
+    Incident.HEDGE_WON: ("hedges_won", "Second attempts that were heard of first."),
+    Incident.EJECTION: ("ejections", "Times that an ingress replica began to leave a replica alone."),
+    Incident.SESSION_LOST: ("sessions_lost", "Bound sessions that were told that their state is gone."),
+}
+"""The name and the meaning of what is counted by backend alone."""
+
+_AUDIT_RESULTS: Final = ("written", "lost", "dropped")
+"""The sums of `AuditCounts`."""
 
 
 class Metrics:
@@ -39,6 +53,7 @@ class Metrics:
         self._version = version
         self._clock = clock
         self._total = Tally()
+        self._audit: Counter[str] = Counter()
         self._sources: dict[str, _Source] = {}
         self._facts: tuple[BackendFacts, ...] = ()
         self._registry = CollectorRegistry(auto_describe=False)
@@ -53,6 +68,10 @@ class Metrics:
             del self._sources[next(iter(self._sources))]
         if source.admit(report.sequence):
             self._total.merge(report.tally)
+            for result in _AUDIT_RESULTS:
+                self._audit[result] += getattr(report.audit, result)
+        if report.sequence >= source.latest:
+            source.latest, source.ejected, source.audit = report.sequence, report.ejected, report.audit
 
     def observe(self, backends: Sequence[BackendFacts]) -> None:
         """Replace what is known of all backends."""
@@ -68,11 +87,14 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Give the metrics to the `prometheus_client` registry; labels are in alphabetical order."""
+        silent_since = self._clock() - SILENT_SECONDS
+        reporting = [source for source in self._sources.values() if source.heard_at > silent_since]
         yield from self._calls()
         yield from self._backends()
-        silent_since = self._clock() - SILENT_SECONDS
-        reporting = sum(source.heard_at > silent_since for source in self._sources.values())
-        yield _metric("metrics_sources", "gauge", "Ingress replicas that reported within a minute.", [({}, reporting)])
+        yield from self._incidents(reporting)
+        yield from self._audited(reporting)
+        heard = len(reporting)
+        yield _metric("metrics_sources", "gauge", "Ingress replicas that reported within a minute.", [({}, heard)])
         build = [({"version": self._version}, 1)]
         yield _metric("build_info", "gauge", "The version of the gateway.", build)
 
@@ -116,12 +138,57 @@ class Metrics:
             tools[facts.backend] = max(facts.tools, tools.get(facts.backend, 0))
         counts = [({"backend": backend}, count) for backend, count in tools.items()]
         yield _metric("backend_tools", "gauge", "Tools a backend offers.", counts)
+        found = {(facts.backend, what): count for facts in self._facts for what, count in facts.findings}
+        findings = [({"backend": backend, "finding": what}, count) for (backend, what), count in found.items()]
+        yield _metric("definition_findings", "gauge", "What the owner should know of a server's lists.", findings)
+        held = _by_backend({facts.backend: facts.held for facts in self._facts})
+        yield _metric("definitions_held", "gauge", "Entries of lists that are not offered because of it.", held)
         states = [
             (labels | {"state": state.value}, float(facts.breaker is state))
             for labels, facts in replicas
             for state in State
         ]
         yield _metric("breaker_state", "gauge", "1 for the state a replica's breaker is in.", states)
+        transitions = [
+            ({"backend": facts.backend, "event": event.value, "replica": str(facts.replica)}, count)
+            for facts in self._facts
+            for event, count in zip(Event, facts.transitions or _UNMOVED, strict=True)
+        ]
+        yield _metric("breaker_transitions", "counter", "What a replica's breaker was moved by.", transitions)
+
+    def _incidents(self, reporting: Sequence["_Source"]) -> Iterator[Metric]:
+        retries = [
+            ({"backend": noted.backend, "reason": noted.reason}, times)
+            for noted, times in self._total.incidents.items()
+            if noted.incident is Incident.RETRY
+        ]
+        yield _metric("retries", "counter", "Further attempts at calls, by the failure of the one before.", retries)
+        limited = [
+            ({"backend": noted.backend, "limit": noted.reason}, times)
+            for noted, times in self._total.incidents.items()
+            if noted.incident is Incident.LIMITED
+        ]
+        yield _metric("limited", "counter", "Requests that a rate limit or a quota refused.", limited)
+        # what has not happened yet is 0: of a counter that begins with 1, nobody would see that it has grown
+        backends = dict.fromkeys(facts.backend for facts in self._facts)
+        for incident, (name, documentation) in _COUNTERS.items():
+            counts = dict.fromkeys(backends, 0)
+            for noted, times in self._total.incidents.items():
+                if noted.incident is incident:
+                    counts[noted.backend] = counts.get(noted.backend, 0) + times
+            yield _metric(name, "counter", documentation, _by_backend(counts))
+        ejected: dict[str, set[str]] = {backend: set() for backend in backends}
+        for source in reporting:
+            for backend, replicas in source.ejected.items():
+                ejected.setdefault(backend, set()).update(replicas)
+        active = _by_backend({backend: len(replicas) for backend, replicas in ejected.items()})
+        yield _metric("ejections_active", "gauge", "Replicas that an ingress replica leaves alone now.", active)
+
+    def _audited(self, reporting: Sequence["_Source"]) -> Iterator[Metric]:
+        events = [({"result": result}, self._audit[result]) for result in _AUDIT_RESULTS]
+        yield _metric("audit_events", "counter", "Events of the audit, by what became of them.", events)
+        waiting = sum(source.audit.waiting for source in reporting)
+        yield _metric("audit_waiting", "gauge", "Events of the audit that are not yet written.", [({}, waiting)])
 
 
 class _Source:
@@ -129,6 +196,12 @@ class _Source:
 
     def __init__(self) -> None:
         self.heard_at = 0.0
+        self.latest = 0
+        """The highest number of a report."""
+        self.ejected: Mapping[str, Collection[str]] = {}
+        """As that report said."""
+        self.audit = AuditCounts()
+        """As that report said."""
         self._through = 0
         self._ahead: set[int] = set()
 
@@ -149,6 +222,10 @@ def _metric(name: str, kind: str, documentation: str, values: Sequence[tuple[dic
     sample = f"{metric.name}_total" if kind == "counter" else metric.name
     metric.samples = [Sample(sample, labels, value) for labels, value in values]
     return metric
+
+
+def _by_backend(values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
+    return [({"backend": backend}, value) for backend, value in values.items()]
 
 
 def _text(metric: Metric) -> str:

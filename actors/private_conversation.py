@@ -59,10 +59,16 @@ class PrivateConversation:
         self.life: Final = asyncio.get_running_loop().create_task(self._live())
         """Done when it is over and closed."""
 
+    @property
+    def upstream(self) -> Upstream | None:
+        """The adapter to its server; nothing while it is not open, or was lost a moment ago."""
+        is_lost = self._conversation is None or self._conversation.last_words is not None
+        return None if is_lost else self._upstream
+
     def carry(self, call: RunningCall, seconds: float) -> None:
         """Send a call, as soon as it is open; the call is given up after so many seconds."""
-        if self._upstream is not None and self._conversation is not None and self._conversation.last_words is None:
-            call.start(self._upstream, seconds)
+        if (upstream := self.upstream) is not None:
+            call.start(upstream, seconds)
         else:
             self._waiting[call.id] = call, seconds
             self._wanted.set()
@@ -103,7 +109,7 @@ class PrivateConversation:
 
     async def _serve(self, conversation: Conversation) -> bool:
         """Open it and follow it to its end; gives whether it was open."""
-        opened = False
+        opened, kind = False, FailureKind.UNAVAILABLE
         try:
             async with asyncio.timeout(self._settings.start_timeout):
                 upstream = await self._open(conversation)
@@ -115,6 +121,8 @@ class PrivateConversation:
             reason = f"not ready within {self._settings.start_timeout:g} s"
         except (OSError, UpstreamError) as error:
             reason = conversation.last_words or str(error)
+            if isinstance(error, UpstreamError) and error.kind is FailureKind.UNAUTHORIZED:
+                kind = error.kind
         except Exception:  # a bug in one conversation must not end the others, or this one's calls without a word
             log.exception("conversation_failed", backend=self._settings.name)
             reason = "the gateway failed while it spoke with it; see its log"
@@ -123,14 +131,14 @@ class PrivateConversation:
             self.watchers.follow(None)
         log.info("private_conversation_lost", backend=self._settings.name, reason=reason)
         if not opened:
-            self._refuse_waiting(reason)
+            self._refuse_waiting(reason, kind)
         return opened
 
     async def _open(self, conversation: Conversation) -> Upstream:
         try:
             return await conversation.open(self._era, self.key.capabilities)
         except UpstreamError as error:
-            if not error.answered:
+            if not error.answered or error.kind is FailureKind.UNAUTHORIZED:
                 raise
             # a server that is started anew for each conversation may have been replaced by one of the other era
             return await conversation.open(None, self.key.capabilities)
@@ -142,10 +150,10 @@ class PrivateConversation:
         for call, seconds in waiting.values():
             call.start(upstream, seconds)
 
-    def _refuse_waiting(self, reason: str) -> None:
+    def _refuse_waiting(self, reason: str, kind: FailureKind = FailureKind.UNAVAILABLE) -> None:
         waiting, self._waiting = self._waiting, {}
         for call, _ in waiting.values():
-            call.finished(Failure(FailureKind.UNAVAILABLE, self._settings.name, reason))
+            call.finished(Failure(kind, self._settings.name, reason))
 
     async def _pause(self, seconds: float) -> None:
         self._wanted.clear()

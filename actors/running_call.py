@@ -24,6 +24,8 @@ SPEAKS_WELL: Final[dict[FailureKind, bool | None]] = {
     FailureKind.UNSUPPORTED: None,
     FailureKind.SUPERSEDED: None,
     FailureKind.REPLAYED: None,
+    FailureKind.SESSION_LOST: None,
+    FailureKind.UNAUTHORIZED: None,
 }
 """What a failure tells the breaker of the server; `None` is nothing at all."""
 
@@ -95,6 +97,11 @@ class RunningCall:
     def origin(self) -> bytes | None:
         """The downstream request it is for."""
         return self._exchange.call.origin
+
+    @property
+    def ran(self) -> bool:
+        """Whether it was sent to the server."""
+        return self._upstream is not None
 
     @property
     def parked(self) -> bool:

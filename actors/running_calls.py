@@ -4,19 +4,23 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from actors.bound_sessions import BoundSessions
 from actors.bus.exchange import Exchange
 from actors.conversations import Claim, Conversations
 from actors.core.breaker import Breaker, Permit
+from actors.core.call import Call
 from actors.core.conversation_key import ConversationKey
 from actors.core.settings import BackendSettings
 from actors.core.time_limit import time_limit
 from actors.running_call import RunningCall
+from actors.upstream.upstream import CallLater
 
 
 class RunningCalls:
     """Sends each call into its conversation and keeps it until it is over.
 
     `clock` is monotonic and in seconds; `freed` is called whenever there may be less in flight than before.
+    `call_later` is the loop's, if it is not given.
     """
 
     def __init__(
@@ -26,12 +30,16 @@ class RunningCalls:
         breaker: Breaker,
         clock: Callable[[], float],
         freed: Callable[[], None],
+        sessions: BoundSessions,
+        call_later: CallLater | None = None,
     ) -> None:
         self._settings = settings
         self._conversations = conversations
         self._breaker = breaker
         self._clock = clock
         self._freed = freed
+        self._sessions = sessions
+        self._call_later = call_later
         self._calls: dict[bytes, _Carried] = {}
         self._any_parked = False
         self._none: Final = asyncio.Event()
@@ -64,25 +72,29 @@ class RunningCalls:
             may_park=self._may_park,
             anew=limit if settings.reset_on_progress else None,
             most=settings.max_timeout,
+            call_later=self._call_later,
         )
         claim = self._conversations.claim(key)
-        self._calls[exchange.id] = _Carried(running, call.session, claim)
+        self._calls[exchange.id] = _Carried(running, call, key, claim)
+        self._sessions.note(call, self._conversations.server_of(key))
         self._none.clear()
         claim.host.carry(running, min(call.time_left - waited, limit))
 
     def cancelled_origin(self, origin: bytes) -> None:
         """Stop those made for one downstream request, or in one downstream session."""
-        for call, session, _ in list(self._calls.values()):
-            if origin in (call.origin, session):
-                call.cancel("the client cancelled the request")
+        for carried in list(self._calls.values()):
+            if origin in (carried.call.origin, carried.call.session):
+                carried.running.cancel("the client cancelled the request")
 
     async def drained(self) -> None:
         """Wait until there are none."""
         await self._none.wait()
 
-    def _finished(self, call: RunningCall) -> None:
-        claim = self._calls.pop(call.id).claim
-        claim.host.drop(call)
+    def _finished(self, running: RunningCall) -> None:
+        _, call, key, claim = self._calls.pop(running.id)
+        if running.ran:  # perhaps in a conversation that was not open when the call came
+            self._sessions.note(call, self._conversations.server_of(key))
+        claim.host.drop(running)
         claim.release()
         if not self._calls:
             self._none.set()
@@ -91,7 +103,7 @@ class RunningCalls:
     def _parked(self) -> int:
         if not self._any_parked:
             return 0  # as nearly always, and this is asked with every call
-        parked = sum(carried.call.parked for carried in self._calls.values())
+        parked = sum(carried.running.parked for carried in self._calls.values())
         self._any_parked = parked > 0
         return parked
 
@@ -104,8 +116,9 @@ class RunningCalls:
 
 
 class _Carried(NamedTuple):
-    """A call, the downstream session it was made in, and the conversation it runs in."""
+    """A call, and the conversation it runs in."""
 
-    call: RunningCall
-    session: bytes
+    running: RunningCall
+    call: Call
+    key: ConversationKey | None
     claim: Claim

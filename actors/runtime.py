@@ -3,14 +3,17 @@
 import asyncio
 import functools
 import logging
+import os
 import random
 import secrets
 import threading
 import time
 import uuid
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,21 +23,37 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import logs
+from actors.audit import Audit, Sink
+from actors.audit_file import AuditFile
 from actors.backend import Backend
-from actors.connect import connect
+from actors.connect import connections
+from actors.core.audit_settings import AuditSettings
+from actors.core.auth_settings import AuthSettings
 from actors.core.identity import VERSION
 from actors.core.membership import ReplicaKey
-from actors.core.needs import of_replica, ray_options, zone_of
+from actors.core.needs import PLACEABLE_BYTES, Node, of_replica, packed_on, ray_options, zone_of
 from actors.core.packing import SHARED
 from actors.core.settings import BackendSettings, Naming, ServerSettings
+from actors.core.tokens.own_issuer import OwnIssuer
+from actors.credentials.stated import StatedSubjects
 from actors.garbage import calm_collector
 from actors.host import BackendHost, Holding
 from actors.memory import Memory
 from actors.metrics import Metrics
-from actors.refs import ActorGone, BackendRef, HostRef, MetricsRef, RouterRef
+from actors.otlp import Otlp
+from actors.refs.audit import AuditRef
+from actors.refs.backend import BackendRef
+from actors.refs.gone import ActorGone
+from actors.refs.host import HostRef
+from actors.refs.metrics import MetricsRef
+from actors.refs.router import RouterRef
+from actors.refs.vault import VaultRef
 from actors.router import Router
 from actors.socket_folder import new_socket
 from actors.store import open_store
+from actors.syslog import Syslog
+from actors.vault import Vault
+from actors.vault_file import open_vault
 
 log = structlog.get_logger()
 
@@ -43,6 +62,8 @@ NAMESPACE: Final = "only1mcp"
 
 ROUTER: Final = "Router"
 METRICS: Final = "Metrics"
+AUDIT: Final = "Audit"
+VAULT: Final = "Vault"
 
 ALONE: Final = "Backend"
 """What the names of processes begin with that hold one Backend; for those that hold several see `Packing`."""
@@ -75,6 +96,7 @@ def start_ray() -> str:
         namespace=NAMESPACE,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=True,
+        dashboard_host="127.0.0.1",
         logging_level=logging.WARNING,
     )
     return str(context.dashboard_url)
@@ -113,6 +135,32 @@ class MetricsActor(Metrics):
         return METRICS
 
 
+class AuditActor(Audit):
+    """The Audit in its own process."""
+
+    def __init__(self, settings: AuditSettings, path: Path, log_format: str) -> None:
+        logs.configure(log_format)
+        clock = functools.partial(datetime.now, UTC)
+        file = AuditFile(path, max_bytes=settings.max_bytes, keep_files=settings.keep_files, clock=clock)
+        sinks: list[Sink] = [] if settings.syslog is None else [Syslog(settings.syslog)]
+        if settings.otlp_url is not None:
+            sinks.append(Otlp(settings.otlp_url, os.environ))
+        super().__init__(file, sinks, settings.sync)
+
+    def __repr__(self) -> str:
+        """The name Ray's dashboard shows."""
+        return AUDIT
+
+
+class VaultActor(Vault):
+    """The Vault in its own process."""
+
+    def __init__(self, auth: AuthSettings, own: OwnIssuer, secret: bytes, path: Path | None, log_format: str) -> None:
+        logs.configure(log_format)
+        open_file = functools.partial(open_vault, path)
+        super().__init__(auth, own, secret, open_file, find_router, generation=uuid.uuid4().hex)
+
+
 class BackendActor(BackendHost):
     """A process of Backends. It begins by itself what it shall hold: after a restart nobody else would tell it to."""
 
@@ -149,6 +197,7 @@ def _backend(
     key: ReplicaKey, settings: BackendSettings, slot: int, *, secret: bytes, router: RouterRef, spread: bool
 ) -> Backend:
     made, weight = of_replica(settings, slot)
+    connect, connect_as = connections(made, StatedSubjects(find_vault))
     return Backend(
         made,
         key,
@@ -158,6 +207,7 @@ def _backend(
         addresses=listening_addresses(spread=spread),
         router=router,
         connect=connect,
+        connect_as=connect_as,
         dice=random.SystemRandom().random,
         weight=weight,
         zone=own_zone(),
@@ -183,6 +233,21 @@ def start_metrics(log_format: str) -> MetricsRef:
     """Start the Metrics actor."""
     actor = ray.remote(**ACTOR_OPTIONS | _near(), name=METRICS)(MetricsActor)
     return MetricsRef(actor.remote(log_format))
+
+
+def start_audit(settings: AuditSettings, path: Path, log_format: str) -> AuditRef:
+    """Start the Audit, which writes to `path` on the machine of the command. Its key must be there."""
+    actor = ray.remote(**ACTOR_OPTIONS | _near(), name=AUDIT)(AuditActor)
+    return AuditRef(actor.remote(settings, path, log_format))
+
+
+def start_vault(auth: AuthSettings, own: OwnIssuer, secret: bytes, path: Path | None, log_format: str) -> VaultRef:
+    """Start the Vault, which keeps what it owns at `path` on the machine of the command, or in memory.
+
+    `secret` is the gateway's.
+    """
+    actor = ray.remote(**ACTOR_OPTIONS | _near(), name=VAULT)(VaultActor)
+    return VaultRef(actor.remote(auth, own, secret, path, log_format))
 
 
 def start_router(naming: Naming, log_format: str, server: ServerSettings, state_file: Path | None = None) -> RouterRef:
@@ -222,15 +287,41 @@ def start_backend(
     if host is not None:
         return BackendRef(key, host.handle, settings, slot, shared=True)
     name = f"{ALONE}:{key}"
-    actor = ray.remote(**ACTOR_OPTIONS | ray_options(settings), name=name)(BackendActor)
+    options = ray_options(settings)
+    if settings.placement.strategy == "pack":
+        options = _packed(options, spread=spread)
+    actor = ray.remote(**ACTOR_OPTIONS | options, name=name)(BackendActor)
     handle = actor.remote(name, (key, settings, slot), secret, log_format, spread=spread)
     return BackendRef(key, handle, settings, slot)
 
 
 def start_host(name: str, secret: bytes, log_format: str, *, spread: bool) -> HostRef:
     """Start a process that several Backends will share; `name` is from `Packing.place`, the rest as above."""
-    actor = ray.remote(**ACTOR_OPTIONS, name=name)(BackendActor)
+    actor = ray.remote(**ACTOR_OPTIONS | _packed({}, spread=spread), name=name)(BackendActor)
     return HostRef(name, actor.remote(name, None, secret, log_format, spread=spread))
+
+
+def _packed(options: dict[str, Any], *, spread: bool) -> dict[str, Any]:
+    """The options, and with them a node for what is to be packed, where there may be several."""
+    node = packed_on(options, _nodes()) if spread else None
+    if node is None:
+        return options
+    # elsewhere if the node is gone by then
+    affinity = NodeAffinitySchedulingStrategy(node, soft=True, _spill_on_unavailable=True)
+    return options | {"memory": PLACEABLE_BYTES, "scheduling_strategy": affinity}
+
+
+def _nodes() -> list[Node]:
+    """All that live, our own first."""
+    # Ray's public list of actors needs its dashboard, which a cluster may not have
+    actors = ray._private.state.actors(actor_state_name="ALIVE").values()  # noqa: SLF001
+    processes = Counter(actor["Address"]["NodeID"] for actor in actors if actor["Name"].startswith(ALONE))
+    own = ray.get_runtime_context().get_node_id()
+    living = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: node["NodeID"] != own)
+    return [
+        Node(node["NodeID"], node["Resources"].get("CPU", 0.0), node["Labels"], processes[node["NodeID"]])
+        for node in living
+    ]
 
 
 async def find_backend(key: ReplicaKey) -> BackendRef:
@@ -267,6 +358,24 @@ def find_metrics() -> MetricsRef:
         ActorGone: there is none.
     """
     return MetricsRef(_find(METRICS))
+
+
+def find_vault() -> VaultRef:
+    """The running Vault.
+
+    Raises:
+        ActorGone: there is none.
+    """
+    return VaultRef(_find(VAULT))
+
+
+def find_audit() -> AuditRef:
+    """The running Audit.
+
+    Raises:
+        ActorGone: there is none.
+    """
+    return AuditRef(_find(AUDIT))
 
 
 def cluster_cpus() -> float:

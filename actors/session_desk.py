@@ -1,18 +1,27 @@
 """The Router's desk for downstream sessions: keeps the book of them, and lets ingress replicas follow it."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
 import structlog
 
-from actors.core.binding import Binding
-from actors.core.session_book import SessionBook
+from actors.core.binding import Binding, binding_at
+from actors.core.expiring import Expiring
+from actors.core.session_book import Opening, SessionBook
 from actors.core.session_state import Change, Found, Lose, SessionNews, SessionState
 
 QUIET_SECONDS: Final = 0.02
 """Changes that come together are told together."""
+
+LOSS_SECONDS: Final = 60.0
+"""How long it is remembered when a binding was lost: by then every ingress replica has heard of it."""
+
+MAX_LOSSES: Final = 50_000
+"""Remembered at once."""
 
 log = structlog.get_logger()
 
@@ -41,6 +50,8 @@ class SessionDesk:
         self._clock = clock
         self._stands = stands
         self._certain_at = clock() + gather_seconds
+        self._losses: Expiring[tuple[bytes, Binding], float] = Expiring(MAX_LOSSES)
+        """When each binding was lost."""
         self._told = 0
         """The version that followers were woken for."""
         self._changed = asyncio.Event()
@@ -50,11 +61,11 @@ class SessionDesk:
         """Nobody is there who could tell of sessions: one that is not known now is none."""
         self._certain_at = self._clock()
 
-    def open(self, state: SessionState) -> bool:
-        """Open a session; false if there are too many."""
-        admitted = self._book.open(state, self._clock())
+    def open(self, state: SessionState, most: int | None = None) -> Opening:
+        """See `SessionBook.open`."""
+        opening = self._book.open(state, self._clock(), most)
         self._wake_soon()
-        return admitted
+        return opening
 
     def find(self, asked: Iterable[SessionState]) -> Found:
         """What became of sessions that somebody takes to be like this, having verified their ids.
@@ -71,9 +82,12 @@ class SessionDesk:
     def change(self, asked: SessionState, change: Change) -> Found:
         """Find a session, and change it if it lives; but see `stands`."""
         self._recall(asked)
-        if not (isinstance(change, Lose) and self._stands(change.binding)):
+        lost_for = None
+        if isinstance(change, Lose):
+            lost_for = self._lose(asked.nonce, change)
+        else:
             self._book.change(asked.nonce, change)
-        return self.find([asked])
+        return msgspec.structs.replace(self.find([asked]), lost_for=lost_for)
 
     def touch(self, nonces: Iterable[bytes]) -> None:
         """Note that these are in use."""
@@ -105,6 +119,17 @@ class SessionDesk:
         if ended:
             log.debug("sessions_expired", ended=ended, left=len(self._book))
         self._wake_soon()
+
+    def _lose(self, nonce: bytes, change: Lose) -> float | None:
+        """Lose a binding, if it is to be lost; if another came before, how many seconds ago."""
+        state, lost, now = self._book.find(nonce), change.binding, self._clock()
+        if state is None or binding_at(state.bindings, lost.backend) != lost:
+            lost_at = self._losses.get((nonce, lost), now)
+            return math.inf if lost_at is None else now - lost_at
+        if change.certain or not self._stands(lost):
+            self._losses.put((nonce, lost), now, until=now + LOSS_SECONDS)
+            self._book.change(nonce, change)
+        return None
 
     def _recall(self, asked: SessionState) -> SessionState | None:
         now = self._clock()

@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,7 @@ _PUT_SESSION: Final = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)"
 _TOUCH_SESSION: Final = "UPDATE sessions SET seen_at = max(seen_at, ?) WHERE nonce = ?"
 _DROP_SESSION: Final = "DELETE FROM sessions WHERE nonce = ?"
 _PUT_SERVER: Final = "INSERT OR REPLACE INTO servers VALUES (?, ?)"
+_PUT_DEFINITIONS: Final = "INSERT OR REPLACE INTO definitions VALUES (?, ?)"
 _DROP_SERVER: Final = "DELETE FROM servers WHERE name = ?"
 
 Note = tuple[str, tuple[Any, ...]]
@@ -100,7 +101,7 @@ class Store:
             with self._disk:
                 rows = {
                     table: self._connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()  # noqa: S608
-                    for table in ("listings", "sessions", "servers")
+                    for table in ("listings", "sessions", "servers", "definitions")
                 }
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
@@ -112,6 +113,7 @@ class Store:
                 for state in _decoded(body, SessionState)
             ),
             tuple(SavedServer(name, source) for name, source in rows["servers"]),
+            {name: found for name, body in rows["definitions"] for found in _decoded(body, dict[str, bytes])},
         )
 
     def secret(self, new: Callable[[], bytes]) -> bytes:
@@ -161,6 +163,10 @@ class Store:
     def remove_server(self, name: str) -> None:
         """Let go of a server that was removed."""
         self._note("servers", name, (_DROP_SERVER, (name,)))
+
+    def put_definitions(self, backend: str, digests: Mapping[str, bytes]) -> None:
+        """Keep the digests of the tools of a backend that its owner agreed to, by name."""
+        self._note("definitions", backend, (_PUT_DEFINITIONS, (backend, msgspec.msgpack.encode(digests))))
 
     def flush(self, limit: float = CLOSE_SECONDS) -> bool:
         """Write what was noted until now, without waiting for more; whether it is written, after `limit` seconds."""

@@ -24,12 +24,16 @@ BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS listings (backend TEXT PRIMARY KEY, saved_at REAL NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS sessions (nonce BLOB PRIMARY KEY, seen_at REAL NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS servers (name TEXT PRIMARY KEY, source BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS definitions (backend TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA};
 COMMIT;
 """
 
+_DROP_OLD_DEFINITIONS: Final = (
+    "DELETE FROM definitions WHERE rowid NOT IN (SELECT rowid FROM definitions ORDER BY rowid DESC LIMIT ?)"
+)
 _DROP_OLD_LISTINGS: Final = (
     "DELETE FROM listings WHERE backend NOT IN (SELECT backend FROM listings ORDER BY saved_at DESC LIMIT ?)"
 )
@@ -84,6 +88,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.executescript(_TABLES)
     connection.execute(_DROP_OLD_LISTINGS, [MAX_LISTINGS])
+    connection.execute(_DROP_OLD_DEFINITIONS, [MAX_LISTINGS])
 
 
 def move_aside(path: Path) -> Path:

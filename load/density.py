@@ -1,13 +1,15 @@
 """Many backends on one machine: `python -m load.density` starts 100 over HTTP with five tools each, and looks.
 
-How long until all tools are listed, from nothing and from what the last run has kept; how long a `tools/list` takes;
-and what a further backend costs in memory, from two runs of different size whose backends share one process.
+How long until all tools are listed, from nothing and from what the last run has kept, also when none of the servers is
+there any more; how long a `tools/list` takes; and what a further backend costs in memory, from two runs of different
+size whose backends share one process. The exit code is 0 only if the first answer after a restart has all tools.
 """
 
 import argparse
 import itertools
 import json
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -23,11 +25,13 @@ import psutil
 from tests.support.cluster_callers import META
 from tests.support.gateway_process import GatewayProcess, gateway
 from tests.support.many_servers import TOOLS
-from tests.support.processes import Listening, free_port, listening
+from tests.support.processes import free_port, listening
 
 MIB: Final = 1024 * 1024
 LISTS: Final = 200
 """Of which the median is taken."""
+PAUSE: Final = 0.05
+"""Seconds between two questions to a door that does not answer yet."""
 LIMIT: Final = 120.0
 """Seconds for anything that is waited for."""
 SMALL: Final = 20
@@ -38,6 +42,8 @@ SMALL: Final = 20
 class Started:
     """What was seen of one start; seconds since the command was typed."""
 
+    opened: float
+    """The door says that it is open, at `/health/live`."""
     answered: float
     """The first answer to `tools/list`."""
     first_tools: int
@@ -52,9 +58,10 @@ class Watch:
     """Asks for the tools from the first moment on, and notes when there is an answer, and when all are there."""
 
     def __init__(self, port: int, tools: int) -> None:
-        self._url = f"http://127.0.0.1:{port}/mcp"
+        self._origin = f"http://127.0.0.1:{port}"
         self._tools = tools
         self._began = time.monotonic()
+        self.opened = 0.0
         self.answered = 0.0
         self.first_tools = 0
         self.listed = 0.0
@@ -73,17 +80,22 @@ class Watch:
 
     def _run(self) -> None:
         with httpx.Client(trust_env=False, timeout=10.0) as client:
-            while not self.listed and time.monotonic() - self._began < LIMIT:
+            while not self.listed and self._now() < LIMIT:
                 try:
-                    count = tools_listed(client, self._url)
+                    if not self.opened:
+                        client.get(f"{self._origin}/health/live").raise_for_status()
+                        self.opened = self._now()
+                    count = tools_listed(client, f"{self._origin}/mcp")
                 except (httpx.HTTPError, KeyError, ValueError):
-                    time.sleep(0.1)
+                    time.sleep(PAUSE)
                     continue
-                now = time.monotonic() - self._began
                 if not self.answered:
-                    self.answered, self.first_tools = now, count
+                    self.answered, self.first_tools = self._now(), count
                 if count == self._tools:
-                    self.listed = now
+                    self.listed = self._now()
+
+    def _now(self) -> float:
+        return time.monotonic() - self._began
 
 
 def tools_listed(client: httpx.Client, url: str) -> int:
@@ -108,10 +120,10 @@ def tools_listed(client: httpx.Client, url: str) -> int:
 
 @contextmanager
 def started(
-    folder: Path, server: Listening, backends: int, state: Path, **options: Any
+    folder: Path, origin: str, backends: int, state: Path, **options: Any
 ) -> Iterator[tuple[GatewayProcess, Started]]:
     """A gateway in front of so many backends, from the moment when all their tools are listed."""
-    servers = {f"b{number}": {"url": f"{server.origin}/{number}", "type": "http"} for number in range(backends)}
+    servers = {f"b{number}": {"url": f"{origin}/{number}", "type": "http"} for number in range(backends)}
     port = free_port()
     watch = Watch(port, backends * len(TOOLS))
     began = time.monotonic()
@@ -119,7 +131,7 @@ def started(
     with gateway(folder, servers, sections=sections, port=port) as running:
         ready = time.monotonic() - began
         watch.join()
-        yield running, Started(watch.answered, watch.first_tools, watch.listed, ready)
+        yield running, Started(watch.opened, watch.answered, watch.first_tools, watch.listed, ready)
 
 
 def holders(running: GatewayProcess) -> list[psutil.Process]:
@@ -134,7 +146,7 @@ def unique_memory(processes: list[psutil.Process]) -> int:
 
 
 def tell(name: str, seen: Started) -> None:
-    first = f"first answer after {seen.answered:.1f} s with {seen.first_tools} tools"
+    first = f"open after {seen.opened:.2f} s, first list after {seen.answered:.2f} s with {seen.first_tools} tools"
     print(f"{name}: {first}, all after {seen.listed:.1f} s, ready after {seen.ready:.1f} s", flush=True)
 
 
@@ -149,32 +161,52 @@ def measure_lists(running: GatewayProcess) -> float:
     return statistics.median(taken)
 
 
-def main() -> None:
-    """Run as the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backends", type=int, default=100)
-    parser.add_argument("--concurrency", type=int, default=4, help="backends that start at once")
-    arguments = parser.parse_args()
-    backends, options = arguments.backends, {"start_concurrency": arguments.concurrency}
-    with (
-        tempfile.TemporaryDirectory(prefix="only1mcp-load-") as name,
-        listening("tests.support.many_servers", "0") as server,
-    ):
-        folder = Path(name)
+def measure_starts(folder: Path, backends: int, options: dict[str, int]) -> bool:
+    """Start three times: from nothing, from what that kept, and once more with all servers gone.
+
+    Gives whether the first list of both restarts was the whole one.
+    """
+    firsts = []
+    state = folder / "state.sqlite"
+    with listening("tests.support.many_servers", "0") as server:
         for start in ("from nothing", "from the last run"):
-            with started(folder, server, backends, folder / "state.sqlite", **options) as (running, seen):
+            with started(folder, server.origin, backends, state, **options) as (running, seen):
                 tell(f"{backends} backends, {start}", seen)
                 shared = holders(running)
                 print(f"{len(shared)} processes of Backends, {unique_memory(shared) / MIB:.0f} MiB of their own")
                 print(f"tools/list: {measure_lists(running) * 1000:.2f} ms", flush=True)
-        sizes = {}
+                firsts.append(seen.first_tools)
+    with started(folder, server.origin, backends, state, **options) as (_, seen):
+        tell(f"{backends} backends, from the last run, their servers gone", seen)
+        firsts.append(seen.first_tools)
+    return firsts[1:] == [backends * len(TOOLS)] * 2
+
+
+def measure_memory(folder: Path, backends: int, options: dict[str, int]) -> float:
+    """Bytes that each further backend takes in a process which holds all."""
+    sizes = {}
+    with listening("tests.support.many_servers", "0") as server:
         for count in (SMALL, backends):
-            with started(folder, server, count, folder / f"{count}.sqlite", density=1000, **options) as (running, seen):
+            state = folder / f"{count}.sqlite"
+            with started(folder, server.origin, count, state, density=1000, **options) as (running, seen):
                 sizes[count] = unique_memory(holders(running))
                 tell(f"{count} backends in one process", seen)
-        each = (sizes[backends] - sizes[SMALL]) / (backends - SMALL)
-        print(f"each further backend: {each / MIB:.2f} MiB")
+    return (sizes[backends] - sizes[SMALL]) / (backends - SMALL)
+
+
+def main() -> int:
+    """Run as the command line says; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backends", type=int, default=100)
+    parser.add_argument("--concurrency", type=int, default=4, help="backends that start at once")
+    arguments = parser.parse_args()
+    options = {"start_concurrency": arguments.concurrency}
+    with tempfile.TemporaryDirectory(prefix="only1mcp-load-") as name:
+        whole = measure_starts(Path(name), arguments.backends, options)
+        each = measure_memory(Path(name), arguments.backends, options)
+    print(f"each further backend: {each / MIB:.2f} MiB")
+    return 0 if whole else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,7 +15,7 @@ from tests.support.traffic_reload import holding, left_behind, reload_with, sett
 async def measure(traffic: Traffic, reloads: int) -> int:
     """Reload so often; returns the exit code, 1 for a failed call, a call that ran twice, or a leak."""
     await traffic.whole()
-    changing = versions(traffic.configured)
+    changing = versions(traffic.running.configured)
     for _ in range(2):
         await reload_with(traffic, next(changing))
     before = await holding(traffic)

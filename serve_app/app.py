@@ -3,7 +3,10 @@
 import asyncio
 import os
 import random
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import ray
@@ -13,20 +16,44 @@ from ray.serve.handle import DeploymentHandle
 from actors import logs
 from actors.bus.dialer import CallerLink, dial
 from actors.core.auth_settings import AuthSettings
-from actors.core.needs import SPREADABLE_CPUS
+from actors.core.membership import ReplicaKey
+from actors.core.needs import PLACEABLE_BYTES
 from actors.core.principal import Verdict
-from actors.core.settings import ServerSettings, Settings
+from actors.core.settings import Settings
+from actors.core.tokens.key_ring import longest_seconds
+from actors.core.tokens.own_issuer import OwnIssuer, own_issuer
 from actors.garbage import calm_collector
-from actors.runtime import find_backend, find_metrics, find_router, listening_addresses, own_zone
+from actors.refs.gone import ActorGone
+from actors.runtime import (
+    find_audit,
+    find_backend,
+    find_metrics,
+    find_router,
+    find_vault,
+    listening_addresses,
+    own_zone,
+)
 from serve_app.admin.access import Access
 from serve_app.admin.api import AdminApi
+from serve_app.admin.credentials import Credentials
 from serve_app.auth import Auth
 from serve_app.authentication import Authentication
+from serve_app.challenges import Challenges
 from serve_app.downstream.assembly import Assembly
 from serve_app.http import Receive, Scope, Send
 from serve_app.ingress import Ingress
+from serve_app.limiting import Limiting
 from serve_app.links import Links
+from serve_app.metadata import Metadata
+from serve_app.oauth.endpoints import OAuthEndpoints
+from serve_app.oauth.login_verifier import OpenIdLogins
 from serve_app.outlook import Outlook
+from serve_app.own_tokens import OwnTokens
+from serve_app.own_url import OwnUrl
+from serve_app.peer import Whence
+from serve_app.proofs import Proofs
+from serve_app.reception import Reception
+from serve_app.recording import recorder_of
 from serve_app.tallying import Tallying
 
 APPLICATION: Final = "only1mcp"
@@ -50,7 +77,7 @@ class IngressReplica:
 
     def __init__(
         self,
-        server: ServerSettings,
+        settings: Settings,
         secret: bytes,
         auth: DeploymentHandle | None,
         admin_digest: bytes,
@@ -59,10 +86,13 @@ class IngressReplica:
         zone: str,
         source: str,
         addresses: Callable[[], tuple[str, str | None]],
+        audit_key: bytes = b"",
     ) -> None:
-        """`source` names this process to Metrics, `node` and `zone` are where it runs; `addresses` as for `Relay`.
+        """`settings` need no backends: those come with the View.
 
-        `admin_digest` is that of the token for the admin API, see `serve_app.admin.access`.
+        `source` names this process to Metrics, `node` and `zone` are where it runs; `addresses` as for `Relay`.
+        `admin_digest` is that of the token for the admin API, see `serve_app.admin.access`; `audit_key` is as for
+        `Recorder`.
         """
 
         async def dial_backend(address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
@@ -73,25 +103,65 @@ class IngressReplica:
             verdict: Verdict = await auth.verify.remote(credential)
             return verdict
 
-        self._links = Links(node, dial_backend, random.random, zone=zone)
+        self._links = Links(node, dial_backend, random.random, zone=zone, on_over=_bury)
         self._outlook = Outlook(find_router, self._links.update)
-        self._tallying = Tallying(source, find_metrics)
+        self._recorder = recorder_of(settings.audit, audit_key, node, find_audit)
+        self._tallying = Tallying(source, find_metrics, self._links.ejected, lambda: self._recorder.counts)
+        replicas = settings.server.replicas
+        self._limiting = Limiting(settings.limits, find_router, self._tallying.note, source=source, replicas=replicas)
+        self._outlook.listeners.append(self._heed)
         assembly = Assembly(
             self._outlook,
             self._links,
             self._tallying,
             secret,
             find_router,
-            idle_seconds=server.session_idle_seconds,
+            idle_seconds=settings.server.session_idle_seconds,
             dice=random.random,
             node=node,
             addresses=addresses,
+            recorder=self._recorder,
+            limiting=self._limiting,
         )
         self._sessions = assembly.sessions
         self._relay = assembly.relay
-        authentication = Authentication(verify if auth is not None else None)
-        admin = AdminApi(Access(admin_digest, authentication), find_router, find_backend, os.environ)
-        self._ingress = Ingress(server, self._outlook, authentication, assembly, find_metrics, admin=admin)
+        known = settings.auth
+        own_url = OwnUrl(None if known is None else known.public_url, encrypted=settings.server.tls is not None)
+        authentication = Authentication(
+            verify if auth is not None else None,
+            challenges=None if known is None else Challenges(known, own_url),
+            proofs=Proofs(own_url),
+        )
+        self._authentication = authentication
+        metadata = None if known is None else Metadata(known, own_url)
+        oauth, credentials = None, None
+        if known is not None:
+            longest = 0.0 if known.tokens is None else longest_seconds(known.tokens)
+            credentials = Credentials(find_vault, longest)
+        if known is not None and known.tokens is not None:
+            own = own_issuer(known, settings.server)
+            logins = OpenIdLogins(known.logins, time.time, time.monotonic) if known.logins else None
+            oauth = OAuthEndpoints(own, known.scopes, find_vault, self._recorder, time.monotonic, logins)
+        reception = Reception(authentication, self._outlook, Whence(settings.server, os.environ), settings.policy)
+        access = Access(admin_digest, authentication, reception.bars)
+        admin = AdminApi(access, find_router, find_backend, os.environ, self._recorder, credentials)
+        self._ingress = Ingress(
+            settings.server,
+            self._outlook,
+            reception,
+            assembly,
+            find_metrics,
+            admin=admin,
+            metadata=metadata,
+            oauth=oauth,
+        )
+
+    def _heed(self) -> None:
+        """Go by the limits of a new View, and by what is revoked."""
+        if self._outlook.view.terms is not None:
+            self._limiting.go_by(self._outlook.view.terms.limits)
+        if self._outlook.view.revocations is not None:
+            self._authentication.revoke(self._outlook.view.revocations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -106,13 +176,14 @@ class IngressReplica:
         """Follow the Router and report to Metrics for as long as the replica lives."""
         await receive()
         lives = (self._outlook.follow(), self._sessions.follow(), self._sessions.run(), self._tallying.run())
-        tasks = [asyncio.create_task(life) for life in lives]
+        tasks = [asyncio.create_task(life) for life in (*lives, self._recorder.run(), self._limiting.run())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in tasks:
             task.cancel()
         self._links.close()
         await self._relay.close()
+        await self._recorder.drain()
         await self._tallying.send()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -123,17 +194,18 @@ class IngressDeployment:
 
     def __init__(
         self,
-        server: ServerSettings,
+        settings: Settings,
         secret: bytes,
         auth: DeploymentHandle | None,
         admin_digest: bytes,
         *,
         spread: bool,
+        audit_key: bytes = b"",
     ) -> None:
-        logs.configure(server.log_format)
+        logs.configure(settings.server.log_format)
         context = ray.get_runtime_context()
         self._replica = IngressReplica(
-            server,
+            settings,
             secret,
             auth,
             admin_digest,
@@ -141,6 +213,7 @@ class IngressDeployment:
             zone=own_zone(),
             source=context.get_actor_id() or "",
             addresses=lambda: listening_addresses(spread=spread),
+            audit_key=audit_key,
         )
         calm_collector()
 
@@ -149,31 +222,39 @@ class IngressDeployment:
         return self._replica
 
 
+def _bury(key: ReplicaKey, epoch: str) -> None:
+    """Tell the Router, if there is one, that a life of a replica is over."""
+    with suppress(ActorGone):
+        find_router().bury(key, epoch)
+
+
 class AuthDeployment(Auth):
     """The one who verifies credentials."""
 
-    def __init__(self, settings: AuthSettings, log_format: str) -> None:
+    def __init__(self, settings: AuthSettings, own: OwnIssuer, log_format: str) -> None:
         logs.configure(log_format)
-        super().__init__(settings)
+        super().__init__(settings, own=OwnTokens(own, find_vault))
 
 
-def build_application(settings: Settings, secret: bytes, admin_digest: bytes, *, spread: bool) -> serve.Application:
+def build_application(
+    settings: Settings, secret: bytes, admin_digest: bytes, *, spread: bool, audit_key: bytes = b""
+) -> serve.Application:
     """The Serve application of a configuration; Auth is part of it only where somebody must be recognised.
 
-    `spread` says that its replicas may be on several nodes.
+    `spread` says that its replicas may be on several nodes; `audit_key` is as for `Recorder`.
     """
     server = settings.server
     auth = None
     if settings.auth is not None:
         auth = serve.deployment(
             AuthDeployment, name="auth", ray_actor_options={"num_cpus": 0}, **DEPLOYMENT_OPTIONS
-        ).bind(settings.auth, server.log_format)
+        ).bind(settings.auth, own_issuer(settings.auth, server), server.log_format)
     ingress = serve.deployment(
         IngressDeployment,
         name="ingress",
         num_replicas=server.replicas,
-        ray_actor_options={"num_cpus": SPREADABLE_CPUS if spread else 0},
+        ray_actor_options={"num_cpus": 0} | ({"memory": PLACEABLE_BYTES} if spread else {}),
         graceful_shutdown_timeout_s=server.drain_seconds,
         **DEPLOYMENT_OPTIONS,
     )
-    return ingress.bind(server, secret, auth, admin_digest, spread=spread)
+    return ingress.bind(replace(settings, backends=()), secret, auth, admin_digest, spread=spread, audit_key=audit_key)

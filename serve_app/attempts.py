@@ -1,10 +1,12 @@
 """The attempts at one call that any replica may have: where each goes, and whether there is another."""
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
 from actors.bus.dialer import CallerLink
+from actors.core.incident import Incident
 from actors.core.membership import ReplicaKey, ReplicaState
 from actors.core.outcome import NEVER_SENT, Failure, FailureKind
 from actors.core.retry import MAY_HAVE_RUN, Attempt, GiveUp, next_step
@@ -48,6 +50,7 @@ class Attempts:
         self._sent = False
         self._not_before = self._began
         self._wait_ends: float | None = None
+        self._woken = False
 
     @property
     def time_left(self) -> float:
@@ -91,6 +94,7 @@ class Attempts:
             log.debug("call_given_up", backend=failure.backend, reason=reason, why=step.reason, attempts=self._number)
             return False
         log.debug("call_retried", backend=failure.backend, reason=reason, attempt=self._number + 1)
+        self._retries.note(Incident.RETRY, self._backend.name, reason)
         if step.charged:
             self._budget.spend(now)
         if not step.elsewhere:
@@ -99,6 +103,7 @@ class Attempts:
         self._sent = False
         self._not_before = now + step.delay
         self._wait_ends = None
+        self._woken = False
         return True
 
     def beside(self) -> Place | None:
@@ -114,15 +119,22 @@ class Attempts:
         return self._links.choose(self._backend, self._tried, affinity=self._affinity)
 
     async def _wait(self) -> None:
-        """Wait for a replica that takes calls: as long as the link to it may take, or to start one that is asleep."""
-        now = self._retries.clock()
+        """Wait for a replica that takes calls: as long as the link to it may take, then to start one that is asleep."""
         if self._wait_ends is None:
-            seconds = self._links.connect_seconds
+            self._wait_ends = self._limit(self._links.patience(self._backend))
+        if not self._woken:
+            await self._wait_until(lambda: self._is_settled() or self._is_asleep, self._wait_ends)
             if self._is_asleep:
                 self._retries.wake(self._backend.name)
-                seconds = self._backend.start_timeout
-            self._wait_ends = now + min(seconds, self.time_left)
-        await self._links.wait_until(self._is_settled, self._wait_ends - now)
+                self._woken, self._wait_ends = True, self._limit(self._backend.start_timeout)
+        await self._wait_until(self._is_settled, self._wait_ends)
+
+    def _limit(self, seconds: float) -> float:
+        """When a wait of so long is over, at the latest."""
+        return self._retries.clock() + min(seconds, self.time_left)
+
+    async def _wait_until(self, condition: Callable[[], bool], end: float) -> None:
+        await self._links.wait_until(condition, end - self._retries.clock())
 
     def _is_settled(self) -> bool:
         self._backend = self._links.latest(self._backend)
@@ -131,6 +143,8 @@ class Attempts:
     @property
     def _is_expected(self) -> bool:
         """Whether a replica is up or starts: one that failed to may not come for long."""
+        if not self._links.knows(self._backend):
+            return False
         states = [replica.state for replica in self._backend.replicas]
         return ReplicaState.UP in states or ReplicaState.STARTING in states or self._is_asleep
 

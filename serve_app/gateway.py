@@ -5,25 +5,38 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import ray
 from ray import serve
 
+from actors.audit_folder import AuditError
 from actors.core.membership import Status
 from actors.core.packing import Packing
 from actors.core.roster import Berth, Roster
 from actors.core.settings import ServerSettings, Settings
-from actors.refs import ActorGone, BackendRef, HostRef, MetricsRef, RouterRef
-from actors.runtime import cluster_cpus, start_backend, start_host, start_metrics, start_router
+from actors.core.terms import Terms
+from actors.core.tokens.own_issuer import own_issuer
+from actors.refs.backend import BackendRef
+from actors.refs.gone import ActorGone
+from actors.refs.host import HostRef
+from actors.refs.metrics import MetricsRef
+from actors.refs.router import RouterRef
+from actors.refs.vault import VaultRef
+from actors.runtime import cluster_cpus, start_backend, start_host, start_metrics, start_router, start_vault
+from actors.vault_file import VaultError, open_vault
 from serve_app.admin.api import ENTRY_FOLDER
 from serve_app.app import APPLICATION, QUIET, build_application
+from serve_app.audit_place import audit_path
+from serve_app.chronicle import Chronicle
 from serve_app.cli.course import StartFailed
 from serve_app.cli.progress import Progress
 from serve_app.fleet import Fleet
 from serve_app.housing import Housing
 from serve_app.knock import NobodyAnswers, health_url, knock_at
 from serve_app.pulse import until_lost
+from serve_app.reload import Reloaded
 from serve_app.state_file import Recalled, added_again, forget_old, recall, state_file
 
 MARGIN_SECONDS: Final = 5.0
@@ -31,16 +44,25 @@ MARGIN_SECONDS: Final = 5.0
 
 
 class Gateway:
-    """One gateway on a Ray that is running already; `spread` says that this Ray may have other nodes."""
+    """One gateway on a Ray that is running already."""
 
-    def __init__(self, settings: Settings, progress: Progress, admin_digest: bytes, *, spread: bool) -> None:
+    def __init__(
+        self, settings: Settings, progress: Progress, admin_digest: bytes, *, spread: bool, keeps_state: bool = True
+    ) -> None:
+        """`spread` says that this Ray may have other nodes, `keeps_state` that something may outlive the gateway."""
         self._settings = settings
         self._progress = progress
         self._admin_digest = admin_digest
         self._spread = spread
+        self._keeps_state = keeps_state
         self._secret = b""
+        self._audit_key = b""
+        audit, log_format = settings.audit, settings.server.log_format
+        port = None if keeps_state else settings.server.port
+        self._chronicle = None if audit is None else Chronicle(audit, log_format, audit_path(audit, port))
         self._metrics: MetricsRef | None = None
         self._router: RouterRef | None = None
+        self._vault: VaultRef | None = None
         self._fleet: Fleet | None = None
         self._serving = False
         self._owns_serve = False
@@ -59,16 +81,25 @@ class Gateway:
             self._metrics = start_metrics(server.log_format)
         except ValueError as error:  # its name is taken
             raise StartFailed("there is another only1mcp on this Ray") from error
-        recalled = await asyncio.to_thread(_recall, server, spread=self._spread)
+        if self._chronicle is not None:
+            try:
+                self._audit_key = await self._chronicle.begin(self._settings)
+            except AuditError as error:
+                raise StartFailed(str(error)) from error
+        recalled = await asyncio.to_thread(_recall, server, spread=self._spread, keeps_state=self._keeps_state)
         self._secret = recalled.secret
+        if self._settings.auth is not None:
+            await asyncio.to_thread(_try_vault, recalled.vault)
+            own = own_issuer(self._settings.auth, server)
+            self._vault = start_vault(self._settings.auth, own, self._secret, recalled.vault, server.log_format)
+            if recalled.vault is None:
+                self._progress.line("tokens and keys that this gateway issues end with it: no state is kept")
         self._router = start_router(server.naming, server.log_format, server, recalled.file)
         roster = Roster()
-        roster.configure(self._settings.backends)
+        roster.configure(self._settings.backends, Terms.of(self._settings))
         for added in added_again(recalled.servers, ENTRY_FOLDER, os.environ):
             roster.add(added)
-        shareable = sum(not berth.settings.has_own_process for berth in roster.berths.values())
-        packing = Packing(server.density, expected=shareable)
-        housing = Housing(packing, self._router, self._start_backend, self._start_host, cluster_cpus)
+        housing = Housing(Packing(server.density), self._router, self._start_backend, self._start_host, cluster_cpus)
         self._fleet = Fleet(
             self._router,
             housing.start,
@@ -77,6 +108,7 @@ class Gateway:
             on_status=self._progress.backend,
             on_trouble=self._progress.line,
             on_reload=lambda: self.on_reload(),
+            on_orders=housing.expect,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._open_door())
@@ -93,6 +125,11 @@ class Gateway:
         """The Router of a gateway that was started."""
         assert self._router is not None, "it was started"  # noqa: S101
         return self._router
+
+    def remember(self, reloaded: Reloaded) -> None:
+        """Have the audit know, if there is one, what came of a reload."""
+        if self._chronicle is not None:
+            self._chronicle.reloaded(reloaded)
 
     async def until_lost(self) -> None:
         """Return when the Ray that this runs on is gone, and with it all that was started."""
@@ -117,6 +154,8 @@ class Gateway:
             await _within(asyncio.to_thread(serve.shutdown), seconds + MARGIN_SECONDS)
         if self._fleet is not None:
             await _within(self._fleet.stop(seconds), seconds + MARGIN_SECONDS)
+        if self._chronicle is not None:
+            await _within(self._chronicle.end(), seconds + MARGIN_SECONDS)
 
     async def _open_door(self) -> None:
         try:
@@ -137,7 +176,9 @@ class Gateway:
             serve.start(http_options=options, proxy_location="EveryNode", logging_config=QUIET)
         with self._progress.step("starting the ingress" + (" and auth" if self._settings.auth else "")):
             self._serving = True
-            application = build_application(self._settings, self._secret, self._admin_digest, spread=self._spread)
+            application = build_application(
+                self._settings, self._secret, self._admin_digest, spread=self._spread, audit_key=self._audit_key
+            )
             serve.run(application, name=APPLICATION, route_prefix="/", _local_testing_mode=False)
 
     async def _begin(self, fleet: Fleet, roster: Roster) -> Sequence[Status]:
@@ -154,11 +195,23 @@ class Gateway:
         return start_host(name, self._secret, self._settings.server.log_format, spread=self._spread)
 
 
-def _recall(server: ServerSettings, *, spread: bool) -> Recalled:
-    file = state_file(server, spread=spread)
+def _recall(server: ServerSettings, *, spread: bool, keeps_state: bool) -> Recalled:
+    file = state_file(server, spread=spread) if keeps_state else None
     if file is not None and server.state_file is None:
         forget_old(file.parent, time.time())
     return recall(file)
+
+
+def _try_vault(path: Path | None) -> None:
+    """See whether the Vault can use its file.
+
+    Raises:
+        StartFailed: it cannot, and to go on without would be to forget what is revoked.
+    """
+    try:
+        open_vault(path).close()
+    except VaultError as error:
+        raise StartFailed(str(error)) from error
 
 
 async def _within(work: Awaitable[object], seconds: float) -> None:

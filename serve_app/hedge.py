@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from actors.bus.frames import Event
+from actors.core.incident import Incident
 from actors.core.outcome import Failure, Outcome
 from actors.core.where import Where
 from serve_app.flight import Flight
@@ -50,11 +51,14 @@ class Hedge:
                 self._second_tried = True
                 second = self._first.beside()
                 if second is not None:
+                    self._first.befell(Incident.HEDGE)
                     self._read(second)
             for task in [task for task in self._reading if task in done]:
                 flight = self._reading.pop(task)
                 item = task.result()
                 if not isinstance(item, Failure) or not self._reading:
+                    if flight is not self._first and not isinstance(item, Failure):
+                        self._first.befell(Incident.HEDGE_WON)
                     self._decide(flight)
                     return item
         return await self._decided.next()

@@ -78,6 +78,13 @@ class HttpRequest(msgspec.Struct, frozen=True):
     send: Send
     max_body_bytes: int
     body_seconds: float
+    ip: str = ""
+    """See `Caller.ip`."""
+
+    @property
+    def scope(self) -> Scope:
+        """What decides about credentials: the request as far as a proof is about it."""
+        return {"method": self.method, "path": self.path, "headers": self.raw_headers}
 
     async def body(self) -> bytes:
         """See `read_body`."""

@@ -1,23 +1,27 @@
 """The ASGI application of an ingress replica: which path is what, and what every request goes through first."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from actors.core import jsonrpc
+from actors.core.caller import Caller
 from actors.core.guard import Guard, Objection
 from actors.core.offer import Offer
-from actors.core.principal import Principal
+from actors.core.request_head import fault_of
 from actors.core.settings import ServerSettings
 from actors.metrics import CONTENT_TYPE
-from actors.refs import ActorGone, MetricsRef
+from actors.refs.gone import ActorGone
+from actors.refs.metrics import MetricsRef
 from serve_app import health
 from serve_app.admin.api import PREFIX as ADMIN
 from serve_app.admin.api import AdminApi
-from serve_app.authentication import Authentication, Denial
+from serve_app.answer import STAY_ENCRYPTED, WRITE_SECONDS, Answer
+from serve_app.cross_origin import preflight, told_to_pages
+from serve_app.denial import Denial
 from serve_app.downstream import sse_door, ws_door
 from serve_app.downstream.assembly import Assembly
 from serve_app.downstream.channel import Entrance
@@ -35,12 +39,17 @@ from serve_app.http import (
     refuse,
     respond,
 )
+from serve_app.metadata import Metadata
+from serve_app.oauth.endpoints import OAuthEndpoints
 from serve_app.outlook import Outlook
+from serve_app.reception import Reception
 
 SERVER_PATH: Final = re.compile(r"/servers/([^/]+)/mcp/?")
 
 FIRST_VIEW_SECONDS: Final = 10.0
 """How long a request waits in an ingress replica that has just started and heard nothing of the backends yet."""
+
+METRICS: Final = "/metrics"
 
 NOTHING_HERE: Final = "there is nothing here; the MCP endpoint is /mcp"
 
@@ -50,38 +59,47 @@ log = structlog.get_logger()
 class Ingress:
     """Speaks HTTP to clients, and takes their WebSockets.
 
-    Every request passes the guard; every one but health passes authentication, that of the admin API a stricter one;
-    bodies pass the limits of size and time.
+    Every request passes the guard; every one but health and the metadata of the resource passes authentication, that of
+    the admin API a stricter one; bodies pass the limits of size and time.
     """
 
     def __init__(
         self,
         server: ServerSettings,
         outlook: Outlook,
-        authentication: Authentication,
+        reception: Reception,
         assembly: Assembly,
         find_metrics: Callable[[], MetricsRef],
         *,
         admin: AdminApi | None = None,
+        metadata: Metadata | None = None,
+        oauth: OAuthEndpoints | None = None,
         body_seconds: float = BODY_SECONDS,
+        write_seconds: float = WRITE_SECONDS,
     ) -> None:
         self._server = server
         self._guard = Guard(server)
         self._outlook = outlook
-        self._authentication = authentication
+        self._reception = reception
         self._tallying = assembly.door.tallying
+        self._recorder = assembly.door.recorder
         self._mcp = McpHttp(assembly.modern, assembly.legacy_http)
         self._sse = assembly.sse_door
         self._ws = assembly.ws_door
         self._find_metrics = find_metrics
         self._admin = admin
+        self._metadata = metadata
+        self._oauth = oauth
         self._body_seconds = body_seconds
+        self._write_seconds = write_seconds
+        self._everywhere = () if server.tls is None else (STAY_ENCRYPTED,)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification; `http` scopes arrive here."""
-        counted = _Counted(send)
+        found = header_map(scope["headers"])
+        counted = Answer(send, self._everywhere, self._write_seconds)
         try:
-            await self._serve(scope, receive, counted)
+            await self._serve(scope, found, receive, counted)
         except ClientGone:
             return
         except BodyTooLarge:
@@ -102,6 +120,7 @@ class Ingress:
             found = await self._entrance_of(scope)
             self._tallying.tally.count_response(found.status if isinstance(found, Denial) else 101)
             if isinstance(found, Denial):
+                self._record(scope, found.status, found.reason)
                 await ws_door.deny(scope, receive, send, found)
                 return
             limit = self._server.max_body_bytes
@@ -114,43 +133,70 @@ class Ingress:
             with suppress(OSError, RuntimeError):  # it may be closed already
                 await ws_door.part(send, ws_door.FAILED)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = header_map(scope["headers"])
-        objection = self._objection(found)
+    async def _serve(self, scope: Scope, found: Mapping[bytes, bytes], receive: Receive, send: Answer) -> None:
+        objection = self._objection(scope, found)
         if objection is not None:
-            await refuse(send, 403, objection.value)
+            self._record(scope, objection.status, objection.reason)
+            await refuse(send, objection.status, objection.reason)
             return
         path: str = scope["path"]
-        if path in health.PATHS:
-            await self._health(path, send)
+        send.more = [*send.more, *told_to_pages(path, found.get(b"origin"))]
+        if await self._tells_anybody(scope, found, send):
             return
         limits = self._server.max_body_bytes, self._body_seconds
         query, raw = scope["query_string"], scope["headers"]
-        request = HttpRequest(scope["method"], path, query, raw, found, receive, send, *limits)
+        ip = self._reception.address(scope)
+        request = HttpRequest(scope["method"], path, query, raw, found, receive, send, *limits, ip)
         if self._admin is not None and path.startswith(ADMIN):
             await self._admin.serve(request)
             return
-        principal = self._authentication.peek(scope["headers"])
-        if principal is None:
-            principal = await self._authentication.check(scope["headers"])
-        if isinstance(principal, Denial):
-            await refuse(send, principal.status, principal.reason, principal.headers)
+        if self._oauth is not None and self._oauth.knows(path):
+            await self._oauth.serve(request)
             return
-        if path == "/metrics":
-            await self._metrics(send)
+        caller = await self._caller_of(scope)
+        if isinstance(caller, Denial):
+            self._record(scope, caller.status, caller.reason)
+            await refuse(send, caller.status, caller.reason, caller.headers)
+            return
+        if path == METRICS:
+            if self._reception.permits(caller, "metrics:read").allowed:
+                await self._metrics(send)
+            else:
+                await refuse(send, 403, "the permission metrics:read is required")
             return
         if not self._outlook.knows and not await self._outlook.learns(FIRST_VIEW_SECONDS):
             await refuse(send, 503, "the gateway is starting; try again in a moment", [(b"retry-after", b"1")])
             return
-        offer = self._offer(path)
+        offer = self._offer(path, caller)
         if offer is not None:
-            await self._mcp.serve(request, offer, principal)
+            await self._mcp.serve(request, offer, caller)
         else:
-            await self._http_sse(request, principal)
+            await self._http_sse(request, caller)
 
-    async def _http_sse(self, request: HttpRequest, principal: Principal) -> None:
+    async def _tells_anybody(self, scope: Scope, found: Mapping[bytes, bytes], send: Send) -> bool:
+        """Answer what needs no credential, if a request is for that."""
+        path = scope["path"]
+        permission = preflight(scope["method"], path, found)
+        if permission is not None:
+            await respond(send, 200, b"", permission)
+        elif path in health.PATHS:
+            await self._health(path, send)
+        elif self._metadata is not None and self._metadata.knows(path):
+            await self._metadata.serve(scope, send)
+        else:
+            return False
+        return True
+
+    async def _caller_of(self, scope: Scope) -> Caller | Denial:
+        """Who sends a request, with what it takes to be let in there."""
+        caller = await self._reception.recognise(scope)
+        if isinstance(caller, Denial) or scope["path"] == METRICS:
+            return caller
+        return self._reception.step_up(caller, scope) or caller
+
+    async def _http_sse(self, request: HttpRequest, caller: Caller) -> None:
         match = sse_door.PATH.fullmatch(request.path)
-        entrance = self._entrance(match[1], principal) if match else None
+        entrance = self._entrance(match[1], caller) if match else None
         if match is None or entrance is None:
             await refuse(request.send, 404, NOTHING_HERE)
         elif match[2] == "sse":
@@ -160,39 +206,48 @@ class Ingress:
 
     async def _entrance_of(self, scope: Scope) -> Entrance | Denial:
         """Where a WebSocket comes in, if it may; rungs as for HTTP."""
-        objection = self._objection(header_map(scope["headers"]))
+        objection = self._objection(scope, header_map(scope["headers"]))
         if objection is not None:
-            return Denial(403, objection.value)
-        principal = await self._recognition(scope)()
-        if isinstance(principal, Denial):
-            return principal
+            return objection
+        caller = await self._caller_of(scope)
+        if isinstance(caller, Denial):
+            return caller
         if not self._outlook.knows and not await self._outlook.learns(FIRST_VIEW_SECONDS):
             return Denial(503, "the gateway is starting; try again in a moment")
         match = ws_door.PATH.fullmatch(scope["path"])
-        entrance = self._entrance(match[1], principal) if match else None
+        entrance = self._entrance(match[1], caller) if match else None
         if entrance is None:
             return Denial(404, NOTHING_HERE)
         return Denial(503, "too many connections are open here; try again later") if self._ws.full else entrance
 
     def _recognition(self, scope: Scope) -> ws_door.Check:
-        return lambda: self._authentication.check(scope["headers"])
+        return lambda: self._reception.recognise(scope, again=True)
 
-    def _entrance(self, backend: str | None, principal: Principal) -> Entrance | None:
-        if self._outlook.offer(backend) is None:
+    def _entrance(self, backend: str | None, caller: Caller) -> Entrance | None:
+        if self._reception.offer(caller, backend) is None:
             return None
-        return Entrance(lambda: self._outlook.offer(backend), principal, backend or "")
+        return Entrance(lambda: self._reception.offer_later(caller, backend), caller, backend or "")
 
-    def _objection(self, found: Mapping[bytes, bytes]) -> Objection | None:
+    def _record(self, scope: Scope, status: int, reason: str) -> None:
+        verb = scope.get("method", "WEBSOCKET")
+        self._recorder.denied(self._reception.address(scope), verb, scope["path"], status, reason)
+
+    def _objection(self, scope: Scope, found: Mapping[bytes, bytes]) -> Denial | None:
+        """What is wrong with a request whoever sent it. Rungs: its form and size, its `Host`, its `Origin`."""
+        fault = fault_of(len(scope["path"]) + len(scope["query_string"]), scope["headers"])
+        if fault is not None:
+            return Denial(fault.status, fault.reason)
         host, origin = found.get(b"host"), found.get(b"origin")
-        if host is not None and b"," in host:
-            return Objection.HOST  # repeated: whoever routed this request may have gone by the other one
-        return self._guard.check(_text(host), _text(origin))
+        if host is not None and b"," in host:  # repeated: whoever routed this request may have gone by the other one
+            return Denial(403, Objection.HOST.value)
+        objection = self._guard.check(_text(host), _text(origin))
+        return None if objection is None else Denial(403, objection.value)
 
-    def _offer(self, path: str) -> Offer | None:
+    def _offer(self, path: str, caller: Caller) -> Offer | None:
         if path in ("/mcp", "/mcp/"):
-            return self._outlook.offer(None)
+            return self._reception.offer(caller, None)
         match = SERVER_PATH.fullmatch(path)
-        return self._outlook.offer(match[1]) if match else None
+        return self._reception.offer(caller, match[1]) if match else None
 
     async def _health(self, path: str, send: Send) -> None:
         status, page = health.health_page(path, self._outlook.view)
@@ -205,21 +260,6 @@ class Ingress:
             await refuse(send, 503, "the Metrics actor is restarting", [(b"retry-after", b"2")])
             return
         await respond(send, 200, page, [(b"content-type", CONTENT_TYPE.encode())])
-
-
-class _Counted:
-    """Notes the status of a response on its way out."""
-
-    __slots__ = ("_send", "status")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 0
-
-    def __call__(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
-        if not self.status:
-            self.status = message["status"]
-        return self._send(message)
 
 
 def _text(value: bytes | None) -> str | None:

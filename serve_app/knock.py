@@ -8,6 +8,7 @@ import httpx
 
 from actors.core.membership import ReplicaState, Status
 from actors.core.settings import ServerSettings
+from serve_app.own_way import own_socket
 
 DOOR_SECONDS: Final = 30.0
 """How long the first answer may take after Serve says that the application runs."""
@@ -44,7 +45,9 @@ async def knock_at(server: ServerSettings, statuses: Iterable[Status]) -> None:
         NobodyAnswers: see `knock`.
     """
     up = len({status.key.backend for status in statuses if status.state is ReplicaState.UP})
-    async with httpx.AsyncClient(trust_env=False) as client:
+    socket = own_socket(server)
+    transport = None if socket is None else httpx.AsyncHTTPTransport(uds=socket)
+    async with httpx.AsyncClient(trust_env=False, transport=transport) as client:
 
         async def get() -> object:
             # a name that the guard admits whatever hosts are configured

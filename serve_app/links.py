@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -19,10 +19,17 @@ from actors.core.view import BackendView, View
 CONNECT_SECONDS: Final = 1.0
 """How long a call waits for the link to a replica that the View says is up: it is being opened."""
 
+NEWS_SECONDS: Final = 10.0
+"""How long a call waits for the View to tell who follows a replica that has said it leaves: on a busy machine the View
+may be seconds late, and it comes for sure."""
+
 STEADY_SECONDS: Final = 5.0
 """A link that held so long was a good one; after a shorter one each further attempt waits longer."""
 
 BACKOFF: Final = Backoff(first=0.05, factor=2.0, cap=5.0)
+
+NOBODY_LISTENS: Final = (ConnectionRefusedError, FileNotFoundError)
+"""What a dial raises where no process listens. Any other error, and silence above all, may be the fault of the way."""
 
 log = structlog.get_logger()
 
@@ -32,8 +39,16 @@ Dial = Callable[[str, str, Callable[[str], None]], Awaitable[CallerLink]]
 Raises OSError, or ValueError if it is no address."""
 
 
+def _nobody(_key: ReplicaKey, _epoch: str) -> None:
+    """The default of `on_over`."""
+
+
 class Links:
-    """Holds the links and chooses among them."""
+    """Holds the links and chooses among them.
+
+    A replica listens from the beginning of its life to its end. So where a link was open, and nobody listens any more,
+    that life is over, and nobody waits for it.
+    """
 
     def __init__(
         self,
@@ -45,11 +60,12 @@ class Links:
         *,
         connect_seconds: float = CONNECT_SECONDS,
         zone: str = "",
+        on_over: Callable[[ReplicaKey, str], None] = _nobody,
     ) -> None:
         """`node` is where we are: replicas there are reached over a unix socket, others over TCP.
 
         `dice` gives numbers from 0 up to but not including 1. `zone` is where the node is; if that is empty, it is
-        learned from the replicas on the node.
+        learned from the replicas on the node. `on_over` is told, once, of a life of a replica that is over.
         """
         self._node = node
         self._dial = dial
@@ -57,13 +73,15 @@ class Links:
         self._clock = clock
         self._sleep = sleep
         self.connect_seconds = connect_seconds
+        self._on_over = on_over
         self._backends: Mapping[str, BackendView] = {}
         self._zone = zone
         self._lines: dict[ReplicaKey, _Line] = {}
         self._pools: dict[str, Pool] = {}
         """By backend."""
         self._opened = asyncio.Event()
-        """Set when a link opens or a View comes, and replaced at once: all who wait look whether it is for them."""
+        """Set when a link opens, a life is over, or a View comes, and replaced at once: all who wait look whether it
+        is for them."""
 
     def update(self, view: View) -> None:
         """Open links to what is new or has moved, close those to what is gone, and choose by what is set now."""
@@ -80,6 +98,9 @@ class Links:
         leaving = {replica.key for replica in view.leaving}
         for key, line in self._lines.items():
             line.leaving, line.weight = key in leaving, wanted[key].weight
+            if line.sequence != wanted[key].sequence:
+                line.sequence = wanted[key].sequence
+                line.last_word.forget_refusal()
         self._update_pools(view)
 
     def choose(
@@ -106,22 +127,39 @@ class Links:
                 refusing.append(line.name)
         return pool.choose(candidates, refusing, affinity, now)
 
-    def note(self, key: ReplicaKey, outcome: Outcome, seconds: float) -> None:
-        """Account for what a call to a replica came to, `seconds` after it was opened.
+    def note(self, key: ReplicaKey, outcome: Outcome, seconds: float) -> bool:
+        """Account for what a call to a replica came to, `seconds` after it was opened; whether that has it ejected.
 
         Failures that speak against the replica have it left alone for a while; how long replies took is what some
         balancers go by.
         """
         line, pool = self._lines.get(key), self._pools.get(key.backend)
         if line is None or pool is None:
-            return
+            return False
         ejected = pool.note(line.name, outcome, seconds, self._clock())
         if ejected is not None:
             log.warning("replica_ejected", backend=key.backend, replica=key.index, seconds=ejected)
+        return ejected is not None
+
+    def ejected(self) -> Mapping[str, Collection[str]]:
+        """The replicas, by name, that are left alone now, of each backend that has some."""
+        now = self._clock()
+        found = {name: pool.ejected(now) for name, pool in self._pools.items()}
+        return {name: replicas for name, replicas in found.items() if replicas}
 
     def takes_calls(self, backend: BackendView, tried: Sequence[ReplicaKey] = ()) -> bool:
         """Whether `choose` would find a link."""
         return any(line.key not in tried for line, _ in self._open_links(backend))
+
+    def patience(self, backend: BackendView) -> float:
+        """How many seconds a call waits for a link to a replica, if there is none."""
+        lines = [self._lines.get(replica.key) for replica in backend.replicas if replica.state is ReplicaState.UP]
+        awaits_news = any(line is not None and line.has_left for line in lines)
+        return NEWS_SECONDS if awaits_news else self.connect_seconds
+
+    def knows(self, backend: BackendView) -> bool:
+        """Whether the last View has this backend."""
+        return backend.name in self._backends
 
     def latest(self, backend: BackendView) -> BackendView:
         """The backend as the last View knows it; as it was, if that knows it no more."""
@@ -141,13 +179,23 @@ class Links:
         return self._link(key) if self.epoch(key) == epoch else None
 
     def epoch(self, key: ReplicaKey) -> str | None:
-        """The life of a replica that the View knows, if it knows one."""
+        """The life of a replica that the View knows, if it knows one and it is not over."""
         line = self._lines.get(key)
-        return line.epoch if line is not None else None
+        return line.epoch if line is not None and not line.over else None
+
+    def is_over(self, key: ReplicaKey, epoch: str) -> bool:
+        """Whether there is proof that this life of a replica is over; of those before the View's there is none."""
+        line = self._lines.get(key)
+        return line is not None and line.epoch == epoch and line.over
 
     async def again(self, key: ReplicaKey, epoch: str) -> CallerLink | None:
-        """The link to this life of a replica, after it was lost or not opened yet; nothing if it does not come soon."""
-        await self.wait_until(lambda: self.link_to(key, epoch) is not None, self.connect_seconds)
+        """The link to this life of a replica, after it was lost or not opened yet; nothing if it does not come soon,
+        or the life is over."""
+
+        def is_decided() -> bool:
+            return self.link_to(key, epoch) is not None or self.is_over(key, epoch)
+
+        await self.wait_until(is_decided, self.connect_seconds)
         return self.link_to(key, epoch)
 
     def cancel_origin(self, origin: bytes) -> None:
@@ -188,7 +236,12 @@ class Links:
             link = await self._dial(line.address, line.key.backend, line.mark_lost)
         except (OSError, ValueError) as error:
             log.debug("link_refused", backend=line.key.backend, reason=str(error))
+            if line.was_open and isinstance(error, NOBODY_LISTENS):
+                line.was_open, line.over = False, True
+                self._on_over(line.key, line.epoch)
+                self._tell_waiting()
             return
+        line.was_open, line.over = True, False
         if not link.closed:  # it may have been lost while this task waited for its turn
             line.link = link
             self._tell_waiting()
@@ -206,7 +259,7 @@ class Links:
         for replica in backend.replicas:
             if replica.state is ReplicaState.UP:
                 line = self._lines.get(replica.key)
-                if line is not None and line.link is not None and not line.leaving:
+                if line is not None and line.link is not None and not (line.leaving or line.has_left):
                     yield line, line.link
 
     def _address(self, replica: Status) -> str | None:
@@ -225,14 +278,26 @@ class _Line:
         self.address = address
         self.epoch = epoch
         self.weight = 1.0
+        self.sequence = 0
+        """Which status of it the View has."""
         self.leaving = False
         """It may be up in an older View, but takes no new calls."""
         self.link: CallerLink | None = None
+        self.was_open = False
+        """Whether there was a link since the life was last over, if it ever was."""
+        self._link_left = False
+        self.over = False
         self.lost = asyncio.Event()
         self.life: asyncio.Task[None] | None = None
         self.last_word = LastWord()
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it has said that it takes no new calls, whatever the View says of it."""
+        return self._link_left or (self.link is not None and self.link.leaving)
+
     def mark_lost(self, _reason: str) -> None:
+        self._link_left = self.has_left
         self.link = None
         self.lost.set()
 

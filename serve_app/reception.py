@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -12,10 +13,13 @@ from actors.core.policy.policy import Policy
 from actors.core.policy.roles import with_roles
 from actors.core.policy.stance import Decision, Stance
 from actors.core.policy_settings import PolicySettings
+from serve_app.admin.access import SCOPE_MISSING, permission_missing
 from serve_app.authentication import Authentication
 from serve_app.denial import Denial
 from serve_app.http import Scope
 from serve_app.outlook import Outlook
+
+UNCONFIGURED: Final = Policy(None)
 
 
 class Reception:
@@ -74,6 +78,13 @@ class Reception:
         if self._policy is None:
             return Decision(True, "")
         return self._stance(self._policy, caller).decide(Action(ActionKind.ADMIN, "", action))
+
+    def bars(self, caller: Caller, action: str) -> Denial | None:
+        """The denial of a caller who may not do one of `ADMIN_ACTIONS`; without a policy it takes a scope."""
+        policy = self._policy or UNCONFIGURED
+        if self._stance(policy, caller).decide(Action(ActionKind.ADMIN, "", action)).allowed:
+            return None
+        return SCOPE_MISSING if self._policy is None else permission_missing(action)
 
     def _heed(self) -> None:
         """Go by the policy of a new View."""

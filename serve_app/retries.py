@@ -8,6 +8,7 @@ from typing import Final
 
 from actors.core.retry_budget import RetryBudget
 from actors.core.view import BackendView
+from serve_app.tallying import Note, nowhere
 
 MAX_BACKENDS: Final = 1024
 """Budgets kept at once. One more drops the oldest, which begins anew if its backend is still in use."""
@@ -26,15 +27,18 @@ class Retries:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         wake: Callable[[str], None] = _nobody,
+        note: Note = nowhere,
     ) -> None:
         """`dice` gives numbers from 0 up to 1, `clock` is monotonic and in seconds.
 
-        `wake` has a replica of a backend started that has none because nobody called for long.
+        `wake` has a replica of a backend started that has none because nobody called for long. `note` counts what
+        befalls calls.
         """
         self.dice = dice
         self.clock = clock
         self.sleep = sleep
         self.wake = wake
+        self.note = note
         self._budgets: dict[str, RetryBudget] = {}
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from actors.core.session_state import Found, SessionState
-from actors.refs import ActorGone
+from actors.refs.gone import ActorGone
 
 MAX_ASKED: Final = 1000
 """Sessions in one question."""

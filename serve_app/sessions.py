@@ -15,6 +15,7 @@ import structlog
 
 from actors.core.binding import Binding
 from actors.core.expiring import Expiring
+from actors.core.session_book import Opening
 from actors.core.session_state import (
     Bind,
     Change,
@@ -27,7 +28,8 @@ from actors.core.session_state import (
     changed,
     opened,
 )
-from actors.refs import ActorGone, RouterRef
+from actors.refs.gone import ActorGone
+from actors.refs.router import RouterRef
 from serve_app.session_copy import MAX_STATES, OnChange, SessionCopy
 from serve_app.session_lookup import SessionLookup
 
@@ -80,17 +82,17 @@ class Sessions:
         self._version = 0
         self._reachable = True
 
-    async def open(self, nonce: bytes, owner: str, client_info: bytes = b"") -> bool:
-        """Open a session; false if the gateway has too many."""
+    async def open(self, nonce: bytes, owner: str, client_info: bytes = b"", most: int | None = None) -> Opening:
+        """Open a session, unless there are too many; `most` as for `SessionBook.open`."""
         state = opened(nonce, owner, client_info)
         try:
-            admitted = await self._reach(lambda router: router.open_session(state))
+            opening = await self._reach(lambda router: router.open_session(state, most))
         except ActorGone:
             self._copy.adopt(state, told=False)
-            return True
-        if admitted:
+            return Opening.OPENED
+        if opening:
             self._copy.adopt(state)
-        return admitted
+        return opening
 
     async def find(self, nonce: bytes, owner: str) -> SessionState | None:
         """A session, or nothing if it has ended. Rungs, in order:
@@ -132,24 +134,30 @@ class Sessions:
 
     async def set_level(self, nonce: bytes, level: str) -> bool:
         """Set the least level of log messages that the client wants; false if the session has ended."""
-        return await self._change(nonce, SetLevel(level)) is not None
+        state, _ = await self._change(nonce, SetLevel(level))
+        return state is not None
 
     async def subscribe(self, nonce: bytes, uri: str) -> bool:
         """Note that the client wants to know of changes; false if it has too many, or the session has ended."""
-        state = await self._change(nonce, Subscribe(uri))
+        state, _ = await self._change(nonce, Subscribe(uri))
         return state is not None and uri in state.subscriptions
 
     async def unsubscribe(self, nonce: bytes, uri: str) -> bool:
         """Take that back; false if the session has ended."""
-        return await self._change(nonce, Unsubscribe(uri)) is not None
+        state, _ = await self._change(nonce, Unsubscribe(uri))
+        return state is not None
 
     async def bind(self, nonce: bytes, binding: Binding) -> SessionState | None:
         """Bind a session to a replica, unless somebody was faster; nothing if it has ended."""
-        return await self._change(nonce, Bind(binding))
+        state, _ = await self._change(nonce, Bind(binding))
+        return state
 
-    async def lose(self, nonce: bytes, binding: Binding) -> SessionState | None:
-        """Note that the replica of a binding is gone, if the Router agrees; nothing if the session has ended."""
-        return await self._change(nonce, Lose(binding))
+    async def lose(self, nonce: bytes, lose: Lose) -> tuple[SessionState | None, float | None]:
+        """Note that the replica of a binding is gone, if the Router agrees; nothing if the session has ended.
+
+        The second is `Found.lost_for`; without the Router, whoever says it is the first.
+        """
+        return await self._change(nonce, lose)
 
     async def follow(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Follow the Router for ever."""
@@ -200,20 +208,23 @@ class Sessions:
         except ActorGone:
             self._touched |= {nonce for nonce in touched if nonce in self._copy}
 
-    async def _change(self, nonce: bytes, change: Change) -> SessionState | None:
-        """The session after a change, or nothing if it has ended. Without the Router it is changed here."""
+    async def _change(self, nonce: bytes, change: Change) -> tuple[SessionState | None, float | None]:
+        """The session after a change, or nothing if it has ended, and `Found.lost_for`. Without the Router it is
+        changed here."""
         known = self._copy.get(nonce)
         if known is None:
-            return None
+            return None, None
+        found = Found()
         try:
             if self._copy.is_untold(nonce):
                 await self._tell()
-            self._go_by(await self._reach(lambda router: router.change_session(known, change)))
+            found = await self._reach(lambda router: router.change_session(known, change))
+            self._go_by(found)
         except ActorGone:
             latest = self._copy.get(nonce)
             if latest is not None:
                 self._copy.adopt(changed(latest, change), told=False)
-        return self._copy.get(nonce)
+        return self._copy.get(nonce), found.lost_for
 
     async def _tell(self) -> None:
         while any(untold := self._copy.untold(CHUNK)):

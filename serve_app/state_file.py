@@ -16,12 +16,13 @@ from actors.core.settings import ServerSettings
 from actors.runtime import new_secret
 from actors.store import open_store
 from actors.store_file import StoreError
+from actors.vault_file import vault_path
 from serve_app.config import EntryError, read_entry
 
 APPLICATION: Final = "only1mcp"
 
 KEEP_SECONDS: Final = 30 * 86_400.0
-"""How long a file of the user's folder is kept that no gateway used: those on a free port leave one each."""
+"""How long a file of the user's folder is kept that no gateway used: a port that is never used again leaves one."""
 
 log = structlog.get_logger()
 
@@ -37,6 +38,11 @@ class Recalled:
     servers: tuple[SavedServer, ...] = ()
     """Added while the gateway ran, and not removed since."""
 
+    @property
+    def vault(self) -> Path | None:
+        """Where the Vault finds what is its own; nothing, if nothing is kept."""
+        return None if self.file is None else vault_path(self.file)
+
 
 def state_file(server: ServerSettings, *, spread: bool) -> Path | None:
     """The configured file, else one in the user's folder for state, for each port another.
@@ -51,7 +57,8 @@ def state_file(server: ServerSettings, *, spread: bool) -> Path | None:
 def forget_old(folder: Path, now: float) -> None:
     """Remove the files that nobody used for long; `now` is in seconds since 1970."""
     for file in folder.glob("state-*.sqlite"):
-        parts = [file.with_name(file.name + suffix) for suffix in ("", "-wal", "-shm")]
+        files = (file, vault_path(file))
+        parts = [each.with_name(each.name + suffix) for each in files for suffix in ("", "-wal", "-shm")]
         with suppress(OSError):
             if all(now - part.stat().st_mtime > KEEP_SECONDS for part in parts if part.exists()):
                 for part in parts:

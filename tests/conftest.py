@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -10,11 +11,26 @@ settings.register_profile("unhurried", deadline=None)  # how long an example tak
 settings.load_profile("unhurried")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that kill something under load come last: with several workers, the others are done by then."""
+    items.sort(key=lambda item: item.nodeid.startswith("tests/cluster/"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What `-n` spreads, and how."""
+    from tests.support.two_workers import GatewaysTogether
+
+    return GatewaysTogether(config, log)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Gateways that tests start keep nothing in the folder of whoever runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        # hundreds of processes are started, and without it each compiles all that it imports once more
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
 
 

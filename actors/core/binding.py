@@ -27,7 +27,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True):
 
     backend: str
     number: int
-    """How often it was bound or lost its replica: the higher is newer."""
+    """How often it was bound or lost its replica: the higher is newer. 0 is one that nobody keeps."""
     index: int = UNBOUND
     epoch: str = ""
     """The life of the replica that the session's state is in."""

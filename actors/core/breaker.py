@@ -79,6 +79,10 @@ class Breaker:
         """How often a probe has failed since it was closed."""
         self._probes_at = 0.0
         """When an open one admits probes."""
+        self._by_hand = False
+        """Whether somebody opened it, and means it to stay so."""
+        self.transitions: tuple[int, ...] = ()
+        """How often each `Event` has moved it, in the order of these; empty as long as none has."""
 
     @property
     def state(self) -> State:
@@ -126,6 +130,11 @@ class Breaker:
         """Close it by hand, and hold nothing against the server; calls under way say nothing any more."""
         self._fire(Event.RESET_BY_HAND, now)
 
+    def renew(self, now: float) -> None:
+        """There is another server in the place of the one that failed: an open breaker tries it at once."""
+        if self._state is State.OPEN and not self._by_hand:
+            self._probes_at = now
+
     def _has_enough(self, now: float) -> bool:
         """Whether the failures up to this one trip it."""
         settings = self._settings
@@ -145,6 +154,9 @@ class Breaker:
 
     def _fire(self, event: Event, now: float) -> None:
         self._state = TRANSITIONS[self._state, event]
+        counts = self.transitions or (0,) * len(Event)
+        self.transitions = tuple(count + (each is event) for each, count in zip(Event, counts, strict=True))
+        self._by_hand = event is Event.TRIPPED_BY_HAND
         self._epoch += 1
         self._failures = self._successes = self._probes = 0
         self._window.clear()

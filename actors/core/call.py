@@ -39,3 +39,5 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     """The nonce of the downstream session; empty where there is none."""
     ticket: bytes = b""
     """The nonce of the sealed state that this call redeems: a replica takes each but once."""
+    binding: int = 0
+    """The number of the binding that leads the call to its replica, see `Binding.number`; 0 where there is none."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from actors.core.rules import STRICT, header_rules, require, texts, url_rule
+from actors.core.sandbox_settings import SandboxSettings
 
 _IN_HEADERS: Final = "send them in `headers`"
 
@@ -21,6 +22,7 @@ class StdioEndpoint:
     """Added to a short list of harmless variables; the rest of our environment is not passed on."""
     cwd: str | None = None
     """The folder it runs in; ours, if not given."""
+    sandbox: SandboxSettings = field(default_factory=SandboxSettings)
 
     def __post_init__(self) -> None:
         names_well = all(name and "=" not in name for name in self.env)

@@ -6,6 +6,7 @@ import msgspec
 
 from actors.core import ask, jsonrpc
 from actors.core.jsonrpc import Message, Object
+from actors.core.nesting import MAX_DEPTH, is_too_deep
 
 NULL_ID: Final = b"null"
 ID_LIMIT: Final = 512
@@ -50,10 +51,16 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 Incoming = Envelope | Response | Malformed
 
 _NO_MESSAGE: Final = Malformed(jsonrpc.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 message")
+_TOO_DEEP: Final = Malformed(jsonrpc.PARSE_ERROR, f"the body is nested more than {MAX_DEPTH} deep")
 
 
 def read_batch(body: bytes) -> list[Incoming] | Malformed | None:
-    """The messages of a batch (2025-03-26, basic, Batching), at least one; nothing if the body is no array."""
+    """The messages of a batch (2025-03-26, basic, Batching), at least one; nothing if the body is no array.
+
+    A body that is nested too deeply is malformed, whatever it is.
+    """
+    if is_too_deep(body):
+        return _TOO_DEEP
     if body[:1] == b"{" or body.lstrip()[:1] != b"[":
         return None
     try:

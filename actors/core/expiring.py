@@ -1,7 +1,7 @@
 """A bounded map whose entries expire; when it is full, the entry that was not read for longest makes room."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -22,6 +22,10 @@ class Expiring(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def clear(self) -> None:
+        """Forget them all."""
+        self._entries.clear()
+
     def get(self, key: K, now: float) -> V | None:
         """The value, if there is one and its time is not over."""
         entry = self._entries.get(key)
@@ -32,6 +36,13 @@ class Expiring(Generic[K, V]):
             return None
         self._entries.move_to_end(key)
         return entry[1]
+
+    def discard(self, is_meant: Callable[[V], bool]) -> int:
+        """Forget all values that are meant; how many these were."""
+        meant = [key for key, (_, value) in self._entries.items() if is_meant(value)]
+        for key in meant:
+            del self._entries[key]
+        return len(meant)
 
     def put(self, key: K, value: V, *, until: float) -> None:
         """Remember a value, in place of an older one of that key."""

@@ -3,6 +3,7 @@
 Results and parameters travel as raw JSON: what is not read is not decoded, so unknown fields arrive as they left.
 """
 
+import json
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -150,6 +151,21 @@ def value(data: bytes | msgspec.Raw | None) -> Any:
     return None if data is None else decode(_any_decoder, data)
 
 
+def unambiguous(data: bytes | msgspec.Raw | None) -> Any:
+    """As `value`, for what is judged here and then read by somebody else.
+
+    Raises:
+        msgspec.DecodeError: an object has a key twice, of which two readers may take different ones; or as `value`.
+    """
+    decoded = value(data)
+    if data is not None:
+        try:
+            json.loads(bytes(data), object_pairs_hook=_without_repetition)
+        except (ValueError, RecursionError) as error:
+            raise msgspec.DecodeError("it cannot be read in one way only") from error
+    return decoded
+
+
 def text(data: bytes | msgspec.Raw | None) -> str | None:
     """A raw member that is a string; nothing if it is absent or of another type."""
     try:
@@ -207,3 +223,8 @@ def error(code: int, message: str, data: Any = None) -> bytes:
     """A JSON-RPC error object, `data` left out if there is none."""
     members = {"code": code, "message": message}
     return encode(members if data is None else {**members, "data": data})
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key twice")

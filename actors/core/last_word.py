@@ -30,6 +30,10 @@ class LastWord:
         self._others_until = now + FRESH_SECONDS
         self._refuses_until = now + load.retry_after if load.breaker is State.OPEN else now
 
+    def forget_refusal(self) -> None:
+        """Something has changed there: somebody may have closed its breaker by hand, so that a call may try it."""
+        self._refuses_until = 0.0
+
     def is_refusing(self, now: float) -> bool:
         """Whether its breaker admits no call, not even a probe."""
         return now < self._refuses_until

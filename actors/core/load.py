@@ -15,3 +15,5 @@ class Load(msgspec.Struct, frozen=True, array_like=True):
     """Seconds until an open breaker admits a probe."""
     waiting: int = 0
     """Those of `in_flight` that wait for room."""
+    transitions: tuple[int, ...] = ()
+    """See `Breaker.transitions`."""

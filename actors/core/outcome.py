@@ -30,6 +30,10 @@ class FailureKind(StrEnum):
     """The answer is read over another stream now; this one was taken for broken."""
     REPLAYED = "replayed"
     """The state that the request continues was used before, or is too old to be used."""
+    SESSION_LOST = "session_lost"
+    """The replica or the server that had the state of the client's session is gone; the call did not run."""
+    UNAUTHORIZED = "upstream_unauthorized"
+    """There is no token for the server, or it takes none of the gateway's; the call did not run."""
 
 
 NEVER_SENT: Final = frozenset({FailureKind.UNAVAILABLE, FailureKind.BREAKER_OPEN, FailureKind.BUSY})
@@ -71,6 +75,8 @@ SENTENCES: Final = {
     FailureKind.UNSUPPORTED: "backend {backend!r} cannot do this",
     FailureKind.SUPERSEDED: "the answer of backend {backend!r} goes to another stream now",
     FailureKind.REPLAYED: "this call to backend {backend!r} was continued before; call again from the beginning",
+    FailureKind.SESSION_LOST: "the state that this session had at backend {backend!r} is gone; begin anew",
+    FailureKind.UNAUTHORIZED: "the gateway is not authorized at backend {backend!r}",
 }
 
 CODES: Final = {FailureKind.REPLAYED: jsonrpc.INVALID_PARAMS}

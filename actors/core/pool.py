@@ -86,6 +86,10 @@ class Pool:
                 self._latencies.record(name, seconds, now, success=False)
         return self._ejections.record(name, outcome, now)
 
+    def ejected(self, now: float) -> Collection[str]:
+        """Those that are left alone now, by name."""
+        return self._ejections.ejected(now)
+
     def _clean_slates(self, backend: BackendView, now: float) -> None:
         first = not self._lives
         lives, since = {}, {}

@@ -29,6 +29,26 @@ class Principal(msgspec.Struct, frozen=True, array_like=True):
     """The token's `iss`; empty for API keys."""
     kind: Kind
     scopes: tuple[str, ...] = ()
+    client: str = ""
+    """The OAuth client that the token was given to; the name of an API key; empty if nobody says."""
+    groups: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    """Those that the assignments of the policy give, inherited ones too, in alphabetical order."""
+    amr: tuple[str, ...] = ()
+    """How a person proved who they are (RFC 8176)."""
+    acr: str = ""
+    auth_time: float | None = None
+    """When they did, in Unix seconds."""
+    token_id: str = ""
+    """The token's `jti`; for an API key its own id."""
+    family: str = ""
+    """Which login of a person a token goes back to, if the gateway issued it: revoked as one."""
+    issued_at: float = 0.0
+    """Unix seconds; 0 if nobody says."""
+    actor: str = ""
+    """The subject that acts on this one's behalf (RFC 8693, `act`), if any."""
+    key_thumbprint: str = ""
+    """Of the key that the token is bound to (RFC 9449, `cnf.jkt`): worth nothing without a proof by that key."""
 
     @property
     def key(self) -> str:

@@ -5,6 +5,7 @@ Callers pass `now` from one monotonic clock, in seconds.
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from itertools import zip_longest
 
 import msgspec
 
@@ -25,6 +26,10 @@ class ReplicaBook:
         """The epoch of each replica's life before this one."""
         self._loads: dict[ReplicaKey, Load] = {}
         self._restarts: dict[ReplicaKey, int] = {}
+        self._transitions: dict[ReplicaKey, tuple[int, ...]] = {}
+        """Those of each replica's breaker in this life, even if its load is no longer known."""
+        self._transitions_before: dict[ReplicaKey, tuple[int, ...]] = {}
+        """Those in its earlier lives."""
         self.listings: dict[str, Listing] = {}
         """The last lists of each backend."""
         self.facts: dict[str, Facts] = {}
@@ -59,6 +64,8 @@ class ReplicaBook:
             self._loads.pop(key, None)
             self._restarts[key] = self._restarts.get(key, 0) + known.restarts + 1
             self._former[key] = known.epoch
+            self._transitions_before[key] = self._all_transitions(key)
+            self._transitions.pop(key, None)
         self._heard_at[key] = now
         self._statuses[key] = status
         # a replica that is away still has its last lists, and they must not undo those of one that is up
@@ -76,6 +83,7 @@ class ReplicaBook:
             return False
         self._heard_at[key] = now
         self._loads[key] = load
+        self._transitions[key] = load.transitions
         return True
 
     def lose(self, now: float, seconds: float) -> list[ReplicaKey]:
@@ -83,15 +91,29 @@ class ReplicaBook:
         lost = []
         for key, heard_at in self._heard_at.items():
             if self._statuses[key].state is not ReplicaState.DOWN and now - heard_at > seconds:
-                self._statuses[key] = _lost(self._statuses[key])
+                self._statuses[key] = _unheard(self._statuses[key], ReplicaState.DOWN, "it gives no sign of life")
                 self._loads.pop(key, None)
                 lost.append(key)
         return lost
+
+    def bury(self, key: ReplicaKey, epoch: str) -> bool:
+        """Take this life of a replica for over, until it shows that it is not; false if it was not up, or is another.
+
+        Whoever restarts processes starts the next.
+        """
+        known = self._statuses.get(key)
+        if known is None or known.epoch != epoch or known.state is ReplicaState.STARTING:
+            return False
+        self._statuses[key] = _unheard(known, ReplicaState.STARTING, "its process is gone")
+        self._loads.pop(key, None)
+        return True
 
     def forget(self, key: ReplicaKey) -> None:
         """It has ended, and will not come again."""
         for known in (self._statuses, self._heard_at, self._former, self._loads, self._restarts):
             known.pop(key, None)
+        self._transitions.pop(key, None)
+        self._transitions_before.pop(key, None)
 
     def keep(self, backends: Collection[str]) -> None:
         """Forget the lists of all backends but these."""
@@ -117,9 +139,14 @@ class ReplicaBook:
                 tools=len(self.listings.get(key.backend, Listing()).tools),
                 breaker=self.load(key).breaker,
                 in_flight=self.load(key).in_flight,
+                transitions=self._all_transitions(key),
             )
             for key, status in self._statuses.items()
         ]
+
+    def _all_transitions(self, key: ReplicaKey) -> tuple[int, ...]:
+        lives = self._transitions_before.get(key, ()), self._transitions.get(key, ())
+        return tuple(map(sum, zip_longest(*lives, fillvalue=0)))
 
     def _is_old(self, status: Status, known: Status) -> bool:
         if status.epoch == known.epoch:
@@ -128,10 +155,12 @@ class ReplicaBook:
 
 
 def _shown(status: Status, *, retiring: bool) -> Status:
-    state = ReplicaState.DRAINING if retiring and status.state is ReplicaState.UP else status.state
+    state = status.state
+    if retiring and state in (ReplicaState.UP, ReplicaState.STARTING):
+        state = ReplicaState.DRAINING  # one that starts will take no calls either
     return msgspec.structs.replace(status, state=state, listing=None)
 
 
-def _lost(status: Status) -> Status:
-    """Its next beat finds another sequence here than its own, and so reports in full."""
-    return msgspec.structs.replace(status, state=ReplicaState.DOWN, detail="it gives no sign of life", sequence=-1)
+def _unheard(status: Status, state: ReplicaState, detail: str) -> Status:
+    """A status that it did not tell itself: its next beat finds another sequence here than its own, and so reports."""
+    return msgspec.structs.replace(status, state=state, detail=detail, sequence=-1)

@@ -81,6 +81,11 @@ def host_well(host: str) -> bool:
     return True
 
 
+def networks(path: str, values: Iterable[str]) -> Rule:
+    """Addresses, and networks in CIDR form."""
+    return (path,), all(map(_is_network, values)), "must hold addresses and networks like 10.0.0.0/8"
+
+
 def url_rule(path: str, url: str, *, instead: str, schemes: tuple[str, ...] = ("http", "https")) -> Rule:
     """A URL with a host, of one of these schemes; `instead` says where a user name and a password belong."""
     if re.search(r"[\s\x00-\x1f\x7f]", url):
@@ -106,6 +111,14 @@ def header_rules(headers: Mapping[str, str]) -> Iterator[Rule]:
     for name in names:
         value = headers[name]
         yield ("headers", name), not re.search(_CONTROL_PATTERN, value), "holds a line break or a control character"
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def clashes(names: Iterable[str]) -> dict[str, str]:

@@ -55,6 +55,8 @@ class Saved:
     sessions: tuple[SavedSession, ...] = ()
     servers: tuple[SavedServer, ...] = ()
     """In the order of their names."""
+    definitions: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    """By backend: the digests of tools that its owner agreed to, by name."""
 
 
 def digest_of(settings: BackendSettings, salt: bytes) -> bytes:

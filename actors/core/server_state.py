@@ -4,6 +4,7 @@ import msgspec
 
 from actors.core.load import Load
 from actors.core.membership import Status
+from actors.core.screening import Finding
 
 
 class ServerState(msgspec.Struct, frozen=True):
@@ -21,3 +22,5 @@ class ServerState(msgspec.Struct, frozen=True):
     """What each said last, without its lists; those that are about to end, too."""
     loads: tuple[Load, ...] = ()
     """What each said last of its load, in the same order."""
+    findings: tuple[Finding, ...] = ()
+    """What its owner should know of its lists."""

@@ -3,9 +3,10 @@
 Callers pass times from one clock, in seconds, that never goes back. An ended session never comes back.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import islice, takewhile
 from typing import Final
 
@@ -18,6 +19,19 @@ MAX_CHANGES: Final = 4096
 
 MAX_NEWS: Final = 1000
 """Sessions in one answer, so that none takes long; who asks again gets the next."""
+
+
+class Opening(Enum):
+    """What became of the wish for a session: true if there is one now."""
+
+    OPENED = "opened"
+    FULL = "full"
+    """The gateway has too many, or this very one has ended."""
+    OVER_QUOTA = "over_quota"
+    """Its principal has as many as may be."""
+
+    def __bool__(self) -> bool:
+        return self is Opening.OPENED
 
 
 @dataclass(slots=True)
@@ -48,6 +62,8 @@ class SessionBook:
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         """Longest unused first; so are the nonces of each owner."""
         self._owned: dict[str, OrderedDict[bytes, None]] = {}
+        self._of_principal: Counter[str] = Counter()
+        """How many sessions each has, at all endpoints."""
         self._ends = RecentEnds()
         self._changes: OrderedDict[bytes, int] = OrderedDict()
         """The version of each session's last change, in order."""
@@ -61,15 +77,21 @@ class SessionBook:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def open(self, state: SessionState, now: float) -> bool:
-        """Add a session; those of its owner that were unused for longest make room. False: all is full, or it ended."""
+    def open(self, state: SessionState, now: float, most: int | None = None) -> Opening:
+        """Add a session; those of its owner that were unused for longest make room.
+
+        `most` is the quota of its principal, whom none of the sessions he has makes room for another.
+        """
+        principal = _principal(state.owner)
+        if most is not None and state.nonce not in self._entries and self._of_principal[principal] >= most:
+            return Opening.OVER_QUOTA
         if state.nonce not in self._ends and state.nonce not in self._entries:
             owned = self._owned.get(state.owner, OrderedDict())
             excess = len(owned) + 1 - self._max_sessions
             if len(self._entries) >= self._max_total:
                 excess = max(excess, 1)
             self.end(list(islice(owned, max(excess, 0))), now)
-        return self._admit(state, now)
+        return Opening.OPENED if self._admit(state, now) else Opening.FULL
 
     def tell(self, states: Iterable[SessionState], ended: Iterable[bytes], now: float) -> None:
         """Learn what somebody knew while this book did not: another was before it, or was out of reach.
@@ -110,6 +132,10 @@ class SessionBook:
             if entry is None and nonce in self._ends:
                 continue
             if entry is not None:
+                principal = _principal(entry.state.owner)
+                self._of_principal[principal] -= 1
+                if not self._of_principal[principal]:
+                    del self._of_principal[principal]
                 owned = self._owned[entry.state.owner]
                 del owned[nonce]
                 if not owned:
@@ -148,6 +174,7 @@ class SessionBook:
             return False
         self._entries[state.nonce] = _Entry(state, now)
         self._owned.setdefault(state.owner, OrderedDict())[state.nonce] = None
+        self._of_principal[_principal(state.owner)] += 1
         self._note(state.nonce)
         return True
 
@@ -164,6 +191,11 @@ class SessionBook:
         if len(self._changes) > self._max_changes:
             _, self._forgotten = self._changes.popitem(last=False)
         self.on_change(nonce, self.find(nonce))
+
+
+def _principal(owner: str) -> str:
+    """Whose it is, at whatever endpoint; see `Client.account`."""
+    return owner.partition("\0")[2] or owner
 
 
 def _ignore(_nonce: bytes, _state: SessionState | None) -> None:

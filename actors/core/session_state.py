@@ -65,6 +65,8 @@ class Lose(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """The replica of this binding is gone, or takes no calls any more."""
 
     binding: Binding
+    certain: bool = False
+    """Whoever says so has proof: the Router need not know of it."""
 
 
 Change = SetLevel | Subscribe | Unsubscribe | Bind | Lose
@@ -77,6 +79,8 @@ class Found(msgspec.Struct, frozen=True, array_like=True):
     """Of those that live."""
     ended: tuple[bytes, ...] = ()
     """The nonces of those that do not."""
+    lost_for: float | None = None
+    """After a `Lose` that another one came before: how many seconds before, infinity where nobody remembers."""
 
 
 class SessionNews(msgspec.Struct, frozen=True, array_like=True):
@@ -113,7 +117,7 @@ def changed(state: SessionState, change: Change) -> SessionState:
             after = replace(state, subscriptions=tuple(each for each in state.subscriptions if each != uri))
         case Bind(binding):
             after = replace(state, bindings=with_binding(state.bindings, binding))
-        case Lose(binding):
+        case Lose(binding, _):
             held = binding_at(state.bindings, binding.backend) == binding
             after = replace(state, bindings=with_binding(state.bindings, binding.lost)) if held else state
     return state if after == state else replace(after, version=state.version + 1)

@@ -10,9 +10,16 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from actors.core.audit_settings import AuditSettings
 from actors.core.auth_settings import AuthSettings
+from actors.core.credential_settings import CredentialSettings
 from actors.core.endpoints import Endpoint, HttpEndpoint
-from actors.core.rules import STRICT, between, byte_size, clashes, host_well, require, seconds
+from actors.core.hidden_text import HiddenText
+from actors.core.limit_settings import LimitSettings
+from actors.core.policy_settings import PolicySettings
+from actors.core.rules import STRICT, between, byte_size, clashes, host_well, networks, require, seconds
+from actors.core.screening import Pin
+from actors.core.tls_settings import TlsSettings
 from actors.core.traffic_settings import (
     MAX_REPLICAS,
     BalancerSettings,
@@ -34,6 +41,10 @@ NAME_PATTERN: Final = r"(?!.*__)[A-Za-z0-9](?:[A-Za-z0-9_-]{0,30}[A-Za-z0-9])?"
 NAME_SENTENCE: Final = (
     "a name has 1 to 32 letters, digits, `-` and `_`, begins and ends with a letter or digit, and holds no `__`"
 )
+
+AUTH_SENTENCE: Final = "belongs to a server of the type http"
+
+PRINCIPAL_SENTENCE: Final = "must be `principal`, or left out: with `token_exchange` each caller has an own token"
 
 LOG_FORMATS: Final = ("text", "json")
 
@@ -77,6 +88,8 @@ class BackendSettings:
 
     name: str
     endpoint: Endpoint
+    auth: CredentialSettings | None = None
+    """Where the tokens come from that the server wants; over streamable HTTP only."""
     urls: tuple[PoolUrl, ...] = ()
     """Several servers that are all the same, a replica for each; `endpoint` is the first then."""
     replicas: int | ScaleSettings = 1
@@ -120,6 +133,10 @@ class BackendSettings:
     runtime_env: RuntimeEnv = field(default_factory=dict)
     """What Ray installs and sets for the process of each replica, and so for a stdio server in it."""
     placement: PlacementSettings = field(default_factory=PlacementSettings)
+    pin: Pin = Pin.OFF
+    """Whether a tool whose definition is not the one that was there first, or was accepted, is offered."""
+    hidden_characters: HiddenText = HiddenText.FLAG
+    """What becomes of text in lists that people do not see."""
 
     @property
     def scale(self) -> ScaleSettings:
@@ -150,9 +167,16 @@ class BackendSettings:
 
     def __post_init__(self) -> None:
         fixed = self.replicas if isinstance(self.replicas, int) else self.replicas.max
+        auth_well = self.auth is None or isinstance(self.endpoint, HttpEndpoint)
+        headers = self.endpoint.headers if isinstance(self.endpoint, HttpEndpoint) else {}
+        alone = self.auth is None or not any(name.lower() == "authorization" for name in headers)
+        per_principal = self.auth is not None and self.auth.is_per_principal
         pooled_well = not self.urls or (self.replicas == 1 and isinstance(self.endpoint, HttpEndpoint))
         require(
             (("name",), bool(re.fullmatch(NAME_PATTERN, self.name)), NAME_SENTENCE),
+            (("auth",), auth_well, AUTH_SENTENCE),
+            (("headers", "Authorization"), alone, "must not be given beside `auth`"),
+            (("isolation",), not per_principal or self.isolation is Isolation.PRINCIPAL, PRINCIPAL_SENTENCE),
             between("replicas", fixed, 1, MAX_REPLICAS),
             (("urls",), pooled_well, "has a replica for each: leave `replicas` out"),
             (("urls",), len(self.urls) <= MAX_REPLICAS, f"must be at most {MAX_REPLICAS}"),
@@ -190,6 +214,10 @@ class ServerSettings:
     """`Host` values accepted besides those of a loopback address; any, if empty and bound to another address."""
     allowed_origins: tuple[str, ...] = ()
     """`Origin` values accepted besides the gateway's own, and any loopback one if it is bound to a loopback address."""
+    tls: TlsSettings | None = None
+    """How clients reach it encrypted; without this somebody before the gateway has to see to that."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of the proxies before the gateway; only what these say of whom they saw is believed."""
     start_concurrency: int = 4
     """Backends that start at once; more would only slow each other."""
     session_idle_seconds: float = 1800.0
@@ -207,6 +235,12 @@ class ServerSettings:
     log_format: str = "text"
     """`text` or `json`."""
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the gateway's URLs."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'http' if self.tls is None else 'https'}://{host}:{self.port}"
+
     def __post_init__(self) -> None:
         hosts_well = all(re.fullmatch(_ALLOWED_HOST_PATTERN, host) for host in self.allowed_hosts)
         origins_well = all(re.fullmatch(_ORIGIN_PATTERN, origin) for origin in self.allowed_origins)
@@ -218,6 +252,7 @@ class ServerSettings:
             byte_size("max_body_bytes", self.max_body_bytes),
             (("allowed_hosts",), hosts_well, "must hold host names, with or without a port, and no URLs"),
             (("allowed_origins",), origins_well, "must hold origins like https://example.com, without a path"),
+            networks("trusted_proxies", self.trusted_proxies),
             between("start_concurrency", self.start_concurrency, 1, 1000),
             between("density", 1 if self.density is None else self.density, 1, 1000),
             seconds("session_idle_seconds", self.session_idle_seconds),
@@ -235,6 +270,9 @@ class Settings:
     backends: tuple[BackendSettings, ...]
     server: ServerSettings = field(default_factory=ServerSettings)
     auth: AuthSettings | None = None
+    policy: PolicySettings | None = None
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    audit: AuditSettings | None = None
 
     def __post_init__(self) -> None:
         clashing = clashes(backend.name for backend in self.backends)

@@ -6,13 +6,16 @@ kept as whole nanoseconds, because sums of floats depend on their order.
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from actors.core.breaker import State
+from actors.core.incident import Incident, IncidentLabels
 from actors.core.outcome import FailureKind, Outcome, Reply
+from actors.core.screening import Screened
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the latency buckets, in seconds: from the gateway's own share of a call to the default timeout."""
@@ -46,9 +49,11 @@ ERROR: Final = "error"
 """The server answered with a JSON-RPC error."""
 ASKED: Final = "asked"
 """The request ended with a question to the client; its retry is counted as another."""
+LIMITED: Final = "limited"
+"""A rate limit or a quota refused it."""
 OTHER: Final = "other"
 
-OUTCOMES: Final = frozenset({OK, ERROR, ASKED, *(kind.value for kind in FailureKind)})
+OUTCOMES: Final = frozenset({OK, ERROR, ASKED, LIMITED, *(kind.value for kind in FailureKind)})
 """Values of the label `outcome`."""
 
 MAX_SERIES: Final = 10_000
@@ -94,6 +99,7 @@ class Tally:
     """By backend and method."""
     responses: Counter[str] = field(default_factory=Counter)
     """HTTP responses by class of status: `2xx`."""
+    incidents: Counter[IncidentLabels] = field(default_factory=Counter)
 
     def count(self, labels: CallLabels, seconds: float) -> None:
         """Account for one call which took so many seconds."""
@@ -108,9 +114,15 @@ class Tally:
         """Account for one HTTP response."""
         self.responses[f"{status // 100}xx" if 100 <= status <= 599 else OTHER] += 1
 
+    def note(self, incident: Incident, backend: str, reason: str = "") -> None:
+        """Account for something that befell a call."""
+        self.incidents[self._noted(IncidentLabels(incident, backend, reason))] += 1
+
     def merge(self, other: "Tally") -> None:
         """Add the counts of another tally."""
         self.responses.update(other.responses)
+        for noted, times in other.incidents.items():
+            self.incidents[self._noted(noted)] += times
         for labels, calls in other.calls.items():
             self.calls[self._admitted(labels)] += calls
         for (backend, method), theirs in other.latencies.items():
@@ -119,7 +131,12 @@ class Tally:
             ours.nanoseconds += theirs.nanoseconds
 
     def __bool__(self) -> bool:
-        return bool(self.calls or self.responses)
+        return bool(self.calls or self.responses or self.incidents)
+
+    def _noted(self, labels: IncidentLabels) -> IncidentLabels:
+        if labels in self.incidents or len(self.incidents) < self.max_series:
+            return labels
+        return IncidentLabels(labels.incident, OTHER, OTHER)
 
     def _admitted(self, labels: CallLabels) -> CallLabels:
         return labels if labels in self.calls or len(self.calls) < self.max_series else OVERFLOW
@@ -134,6 +151,24 @@ class Tally:
         return found
 
 
+class AuditCounts(msgspec.Struct, frozen=True, array_like=True):
+    """What became of events of the audit."""
+
+    written: int = 0
+    lost: int = 0
+    """There was no room to keep them until they could be written."""
+    dropped: int = 0
+    """Written, and not sent to syslog or OTLP."""
+    waiting: int = 0
+    """Not yet known to be written."""
+
+    def since(self, before: "AuditCounts") -> "AuditCounts":
+        """How many more these are; what waits is as it is now."""
+        return AuditCounts(
+            self.written - before.written, self.lost - before.lost, self.dropped - before.dropped, self.waiting
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """One tally on its way to Metrics."""
@@ -143,6 +178,10 @@ class Report:
     sequence: int
     """Counts the reports of this source from 1; sent again, a report keeps its number."""
     tally: Tally
+    ejected: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The replicas of each backend, by name, which this source left alone when it made the report."""
+    audit: AuditCounts = field(default_factory=AuditCounts)
+    """Since the report before, if there is an audit."""
 
 
 class BackendFacts(msgspec.Struct, frozen=True, array_like=True):
@@ -156,6 +195,19 @@ class BackendFacts(msgspec.Struct, frozen=True, array_like=True):
     tools: int = 0
     breaker: State = State.CLOSED
     in_flight: int = 0
+    transitions: tuple[int, ...] = ()
+    """As in `Load`, of all lives of the replica together."""
+    findings: tuple[tuple[str, int], ...] = ()
+    """Of its backend: how often each `Finding.what` was found in its lists."""
+    held: int = 0
+    """Of its backend: entries that are not offered because of findings."""
+
+    def of_screened(self, screened: Screened | None) -> "BackendFacts":
+        """These, with what was found in the lists of the backend."""
+        if screened is None or not screened.findings:
+            return self
+        findings = tuple(sorted(screened.counts().items()))
+        return msgspec.structs.replace(self, findings=findings, held=screened.held)
 
 
 def outcome_label(outcome: Outcome) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 from actors.core.catalogue import Catalogue, transparent
 from actors.core.listing import Facts, Listing
 from actors.core.membership import ReplicaState, Status
-from actors.core.settings import Isolation
+from actors.core.settings import BackendSettings, Isolation
+from actors.core.terms import Terms
+from actors.core.tokens.revocations import Revocations
 from actors.core.traffic_settings import BalancerSettings, EjectionSettings, RetrySettings, Stickiness
 
 
@@ -40,6 +43,27 @@ class BackendView:
     listing: Listing = field(default_factory=Listing)
     """The last one known; stale while no replica is up."""
 
+    @classmethod
+    def of(cls, settings: BackendSettings, replicas: tuple[Status, ...], facts: Facts | None, listing: Listing) -> Self:
+        """Of a backend that is configured like this."""
+        return cls(
+            name=settings.name,
+            timeout=settings.timeout,
+            timeouts=settings.timeouts,
+            max_timeout=settings.max_timeout,
+            park_seconds=settings.park_seconds,
+            isolation=settings.isolation,
+            balancer=settings.balancer,
+            stickiness=settings.stickiness,
+            ejection=settings.ejection,
+            retry=settings.retry,
+            wakes=settings.scale.min == 0,
+            start_timeout=settings.start_timeout,
+            replicas=replicas,
+            facts=facts,
+            listing=listing,
+        )
+
     @property
     def up(self) -> bool:
         """Whether any replica can take calls."""
@@ -71,5 +95,9 @@ class View:
     """Replicas of backends that are there no more: calls which run there may end."""
     prefer_zone: bool = True
     """Whether replicas in an ingress's own zone come first."""
+    terms: Terms | None = None
+    """What callers may do, and how much; nothing if this Router does not say."""
+    revocations: Revocations | None = None
+    """What is revoked; nothing if this Router has not heard of it yet."""
     closing: bool = False
     """The gateway is about to end: streams that would stay open for ever are ended in good order."""

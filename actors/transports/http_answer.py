@@ -10,7 +10,7 @@ import structlog
 from actors.core import sse
 from actors.core.jsonrpc import Message, decode_list, decode_message
 from actors.core.outcome import FailureKind
-from actors.transports.http_failure import Unanswered, of_redirect, of_status, too_large
+from actors.transports.http_failure import CREDENTIALS_REFUSED, Unanswered, of_redirect, of_status, too_large
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
@@ -108,7 +108,7 @@ class AnswerReader:
     async def _read_refusal(self, response: aiohttp.ClientResponse) -> Unanswered | None:
         if response.status < 400:
             return of_redirect(response.url, response.headers.get("Location", ""))
-        if media_type(response) in (JSON, ""):
+        if media_type(response) in (JSON, "") and response.status not in CREDENTIALS_REFUSED:
             for message in _decode(await self._body(response) or b""):
                 if message is not None and self._is_refusal(message):
                     message.id = msgspec.Raw(self._request_id or b"null")

@@ -13,6 +13,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from actors.core.outcome import FailureKind
+from actors.transports.authorization import CredentialError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ CLOSED: Final = Unanswered(FailureKind.DISCONNECTED, "the connection was closed 
 NOT_CONNECTED: Final = Unanswered(FailureKind.UNAVAILABLE, "not connected")
 SESSION_LOST: Final = Unanswered(FailureKind.UNAVAILABLE, "it forgot our session")
 
+CREDENTIALS_REFUSED: Final = (401, 403)
+"""What is said with these is meant for us: a client that believed it was meant would go and get another token."""
+
 _STATUS_KINDS: Final = {
     429: FailureKind.UNAVAILABLE,
     503: FailureKind.UNAVAILABLE,
@@ -43,11 +47,14 @@ _STATUS_KINDS: Final = {
 def of_error(error: Exception, url: URL) -> Unanswered:
     """Translate one of `LOST`. Rungs, in order.
 
-    1. No connection was made, so nothing was sent.
-    2. What came was not HTTP, or not in the encoding it claimed.
-    3. A header or a URL could not be written, so nothing was sent, and another replica could not write it either.
-    4. The connection broke, before or in the answer: the request may have run.
+    1. There is no token for it, or it takes none that there is: it has not run the request.
+    2. No connection was made, so nothing was sent.
+    3. What came was not HTTP, or not in the encoding it claimed.
+    4. A header or a URL could not be written, so nothing was sent, and another replica could not write it either.
+    5. The connection broke, before or in the answer: the request may have run.
     """
+    if isinstance(error, CredentialError):
+        return Unanswered(FailureKind.UNAUTHORIZED, str(error))
     if isinstance(error, aiohttp.ClientConnectorError):
         return Unanswered(FailureKind.UNAVAILABLE, f"cannot connect to {url.origin()}: {_reason(error)}")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -63,8 +70,8 @@ def of_error(error: Exception, url: URL) -> Unanswered:
 
 def of_status(status: int) -> Unanswered:
     """Translate a status of 400 or more whose body says nothing in JSON-RPC."""
-    if status in (401, 403):
-        return Unanswered(FailureKind.PROTOCOL, f"it refused our credentials ({status})")
+    if status in CREDENTIALS_REFUSED:
+        return Unanswered(FailureKind.UNAUTHORIZED, f"it refused our credentials ({status})")
     return Unanswered(_STATUS_KINDS.get(status, FailureKind.PROTOCOL), f"it answered HTTP {status}")
 
 

@@ -11,6 +11,10 @@ from yarl import URL
 DNS_SECONDS: Final = 30
 """How long a resolved address is used; a server that moves is found again within it."""
 
+KEEP_ALIVE_SECONDS: Final = 4.0
+"""How long an idle connection is used again: uvicorn and Node close theirs after 5 s, and a request that crosses such
+an end on its way may have run or not."""
+
 _DEAD_PEER: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """A host that vanished is noticed after a minute: a stream may be silent for hours, and the system's default is two."""
 

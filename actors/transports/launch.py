@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from actors.core.endpoints import StdioEndpoint
+from actors.transports import confinement
 from actors.transports.guardian import Order
+from actors.transports.sandbox import objections, parts_of, variables_of
 
 INHERITED: Final = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 """Variables which every server may see, and those that begin with `LC_`; the MCP SDK's list, with locale and time."""
@@ -26,15 +28,20 @@ class Launch:
         """Resolve an endpoint, `environ` being our own environment.
 
         Raises:
-            OSError: the command or the working directory is not there or not usable; a sentence says which.
+            OSError: the command or the working directory is not there or not usable, or the sandbox cannot be had
+                here; a sentence says which.
         """
-        env = server_environment(environ, endpoint.env)
+        for setting, sentence in objections(endpoint.sandbox, environ):
+            raise OSError(f"its sandbox cannot be had: {setting} {sentence}")
+        env = server_environment(environ, variables_of(endpoint.sandbox, environ) | dict(endpoint.env))
         if endpoint.cwd is not None and not Path(endpoint.cwd).is_dir():
             raise NotADirectoryError(f"the working directory {endpoint.cwd!r} is not there or not a directory")
         order = Order(
             path=os.fsencode(_resolve(endpoint.command, endpoint.cwd, env.get("PATH", os.defpath))),
             argv=[os.fsencode(text) for text in (endpoint.command, *endpoint.args)],
             env={os.fsencode(name): os.fsencode(value) for name, value in env.items()},
+            confinement=confinement.encode(parts_of(endpoint.sandbox)),
+            setuid=endpoint.sandbox.setuid,
         )
         return cls(order, endpoint.cwd)
 

@@ -27,6 +27,9 @@ GONE_SECONDS: Final = guardian.KILL_SECONDS + 1.0
 REAP_SECONDS: Final = 0.005
 REAP_ATTEMPTS: Final = 400
 
+_GUARDIAN_ENVIRONMENT: Final = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+"""A server can read the environment of its parent in `/proc`: there must be nothing to find."""
+
 CONTROL, STDOUT, STDERR = "control socket", "standard output", "standard error"
 
 
@@ -117,6 +120,7 @@ class OwnedProcess:
             stderr=subprocess.PIPE,
             bufsize=0,
             cwd=cwd,
+            env=_GUARDIAN_ENVIRONMENT,
             pass_fds=(control,),
             start_new_session=True,
         )
@@ -142,8 +146,9 @@ class OwnedProcess:
                     self.pid = int(pid)
                     if not self._started.done():
                         self._started.set_result(None)
-                case [b"error", number]:
-                    self._refuse(f"the command cannot be run: {os.strerror(int(number))}")
+                case [b"error", number, *part]:
+                    at = f"its sandbox cannot be had, {part[0].decode()}" if part else "the command cannot be run"
+                    self._refuse(f"{at}: {os.strerror(int(number))}")
                 case [b"exit", code]:
                     self._exit_code = int(code)
                     self._settle("ended")

@@ -13,7 +13,7 @@ from yarl import URL
 from actors.core.jsonrpc import Message
 from actors.transports.http_answer import JSON, AnswerReader
 from actors.transports.http_failure import LOST, SESSION_LOST, Unanswered, of_error
-from actors.transports.http_pool import HttpPool
+from actors.transports.http_pool import KEEP_ALIVE_SECONDS, HttpPool
 
 MAX_SENDS: Final = 100
 """Notifications and answers under way at once; more means that the server does not take them."""
@@ -67,7 +67,7 @@ class SsePosts:
         self._deliver = deliver
         self._max_message_bytes = max_message_bytes
         self._send_seconds = send_seconds
-        limits = {"connect_seconds": connect_seconds, "keep_alive_seconds": 60.0}
+        limits = {"connect_seconds": connect_seconds, "keep_alive_seconds": KEEP_ALIVE_SECONDS}
         self._calls = HttpPool(str(url), size=pool_size, **limits)
         self._side = HttpPool(str(url), size=SIDE_POOL, **limits)
         self._calls.start()

@@ -65,7 +65,8 @@ class StdioTransport:
         self._eof_seconds = eof_seconds
         self._max_message_bytes = max_message_bytes
         self._max_unsent_bytes = max_unsent_bytes
-        self._redactor = Redactor(endpoint.env.values())
+        inherited = (environ.get(name, "") for name in endpoint.sandbox.inherit_env)
+        self._redactor = Redactor((*endpoint.env.values(), *inherited))
         self._stderr = ServerText(name, self._redactor, clock)
         self._lines = LineSplitter(max_message_bytes)
         self._pending = Pending(name)

@@ -16,9 +16,10 @@ from actors.core.endpoints import HttpEndpoint
 from actors.core.jsonrpc import Message
 from actors.core.outcome import FailureKind
 from actors.core.revisions import HANDSHAKE_REVISIONS
+from actors.transports.authorization import AuthorizedPool, Credential
 from actors.transports.http_answer import EVENT_STREAM, JSON, AnswerReader
 from actors.transports.http_failure import CLOSED, LOST, NOT_CONNECTED, SESSION_LOST, Unanswered, of_error
-from actors.transports.http_pool import HttpPool
+from actors.transports.http_pool import KEEP_ALIVE_SECONDS, HttpPool
 from actors.transports.http_session import HttpSession
 from actors.transports.http_stream import EventStream
 from actors.transports.transport import Sink
@@ -55,8 +56,8 @@ class StreamableHttpTransport:
     """One server behind a URL; keeps the contract of `Transport`.
 
     `closed` is never called: between requests there is no connection that could be lost. `max_open` limits the
-    requests that are open, those that wait for one of `pool_size` connections included. `sleep` takes seconds,
-    `dice` gives a number from 0 up to 1.
+    requests that are open, those that wait for one of `pool_size` connections included. `credential` gives every
+    request its token. `sleep` takes seconds, `dice` gives a number from 0 up to 1.
     """
 
     drop_cancels = True
@@ -69,8 +70,9 @@ class StreamableHttpTransport:
         max_message_bytes: int,
         connect_seconds: float = 10.0,
         pool_size: int = 100,
-        keep_alive_seconds: float = 60.0,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
         max_open: int = 1024,
+        credential: Credential | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         dice: Callable[[], float] = random.random,
     ) -> None:
@@ -84,8 +86,14 @@ class StreamableHttpTransport:
         self._dice = dice
         self._endpoint_headers = CIMultiDict(endpoint.headers)
         limits = {"connect_seconds": connect_seconds, "keep_alive_seconds": keep_alive_seconds}
-        self._calls = HttpPool(endpoint.url, size=pool_size, **limits)
-        self._side = HttpPool(endpoint.url, size=SIDE_POOL, **limits)
+
+        def pool(size: int) -> HttpPool:
+            if credential is None:
+                return HttpPool(endpoint.url, size=size, **limits)
+            return AuthorizedPool(endpoint.url, credential=credential, size=size, **limits)
+
+        self._calls = pool(pool_size)
+        self._side = pool(SIDE_POOL)
         self._session = HttpSession()
         self._connected = False
         self._closing = asyncio.Lock()

@@ -14,7 +14,7 @@ from actors.transports.transport import Transport
 
 NO_HEADERS: Mapping[str, str] = {}
 
-_ANSWERED: Final = frozenset({None, FailureKind.PROTOCOL, FailureKind.TOO_LARGE})
+_ANSWERED: Final = frozenset({None, FailureKind.PROTOCOL, FailureKind.TOO_LARGE, FailureKind.UNAUTHORIZED})
 
 
 class UpstreamError(Exception):

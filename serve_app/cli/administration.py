@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from serve_app.cli.token_arguments import add_token_parsers
+
 if TYPE_CHECKING:
     from serve_app.cli.desk import DeskWish
 
-COMMANDS: Final = frozenset({"list", "add", "remove", "test", "reload"})
+COMMANDS: Final = frozenset({"list", "add", "remove", "accept", "test", "reload"})
 
 FINDING: Final = (
     "Without --gateway and --port, the gateway is meant that you run on this machine. One that somebody else runs"
@@ -40,10 +42,13 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     add.add_argument("--json", metavar="ENTRY", help="an entry as it would stand in a configuration file")
     remove = commands.add_parser("remove", help="remove a server that was added", **common)
     remove.add_argument("name", metavar="NAME")
+    accept = commands.add_parser("accept", help="agree to what the tools of a pinned server are now", **common)
+    accept.add_argument("name", metavar="NAME")
     test = commands.add_parser("test", help="connect to a server and say what it offers", **common)
     test.add_argument("name", metavar="NAME")
     test.add_argument("--config", type=Path, metavar="FILE", help="connect from here, as this configuration says")
     commands.add_parser("reload", help="have a running gateway read its configuration again", **common)
+    add_token_parsers(commands, common)
 
 
 def divided(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -78,6 +83,8 @@ def _do(chosen: argparse.Namespace, words: Sequence[str]) -> int:
             return servers.add(find_desk(wish, os.environ), added, sys.stdout)
         case "remove":
             return servers.remove(find_desk(wish, os.environ), chosen.name, sys.stdout)
+        case "accept":
+            return servers.accept(find_desk(wish, os.environ), chosen.name, sys.stdout)
         case "test":
             return _test(chosen, wish)
         case _:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TextIO
@@ -18,7 +18,15 @@ from serve_app.reload import Reloaded
 class Attendance:
     """The pass of the user, which also tells what came of reloads. Belongs to one event loop."""
 
-    def __init__(self, held: Pass, path: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        held: Pass,
+        path: Path,
+        progress: Progress,
+        lives: Iterable[Callable[[], Coroutine[None, None, None]]] = (),
+    ) -> None:
+        """`lives` are what else runs as long as the gateway does."""
+        self._lives = tuple(lives)
         self._held = held
         self._path = path
         self._progress = progress
@@ -37,7 +45,7 @@ class Attendance:
     async def attend(self, reloading: Reloading) -> AsyncIterator[None]:
         """As long as this lasts the pass is there, and the file is followed."""
         await asyncio.to_thread(self._write)
-        following = asyncio.create_task(reloading.run())
+        following = asyncio.gather(reloading.run(), *(life() for life in self._lives))
         try:
             yield
         finally:

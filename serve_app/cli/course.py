@@ -78,8 +78,7 @@ class Course:
     async def _is_lost(self, statuses: Sequence[Status], asked: asyncio.Task[None]) -> bool:
         """Serve until one or the other happens."""
         async with self._meanwhile():
-            host = f"[{self._server.host}]" if ":" in self._server.host else self._server.host
-            self._progress.line(f"ready http://{host}:{self._server.port}/mcp")
+            self._progress.line(f"ready {self._server.origin}/mcp")
             self._progress.table(statuses)
             lost = asyncio.create_task(self._gateway.until_lost())
             await _first_of(lost, asked)

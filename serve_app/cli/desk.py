@@ -1,6 +1,7 @@
 """Where the commands that administrate a gateway find it, and how they speak with it."""
 
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ import httpx
 
 from actors.core.rules import SettingsError, require, url_rule
 from serve_app.admin.pass_file import Pass, PassError, pass_path, passes, read_pass
+from serve_app.login.fresh_token import LoginOver, fresh_token
+from serve_app.login.gateway_door import DoorError
+from serve_app.login.kept_login import KeptError, gateway_of
+from serve_app.own_way import OWN_ORIGIN
 
 TOKEN_VARIABLE: Final = "ONLY1MCP_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -43,8 +48,10 @@ class DeskWish:
 class Desk:
     """One gateway. `token` may administrate it; `pass_file` is that of a gateway which this user started."""
 
-    def __init__(self, url: str, token: str, pass_file: Path | None = None) -> None:
+    def __init__(self, url: str, token: str, pass_file: Path | None = None, socket: str | None = None) -> None:
+        """`socket` is as in `Pass`."""
         self.url = url.rstrip("/")
+        self._socket = socket
         self._token = token
         self._pass_file = pass_file
 
@@ -57,8 +64,10 @@ class Desk:
         headers = {"authorization": f"Bearer {self._token}"}
         sent: Mapping[str, Any] = {} if body is None else {"json": body}
         try:
-            with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as client:
-                response = client.request(method, f"{self.url}{ADMIN_PATH}{path}", headers=headers, **sent)
+            transport = None if self._socket is None else httpx.HTTPTransport(uds=self._socket)
+            origin = self.url if self._socket is None else OWN_ORIGIN
+            with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS, transport=transport) as client:
+                response = client.request(method, f"{origin}{ADMIN_PATH}{path}", headers=headers, **sent)
         except httpx.HTTPError as error:
             raise DeskError(f"no gateway answers at {self.url} ({type(error).__name__})") from None
         try:
@@ -84,7 +93,8 @@ def server_path(name: str) -> str:
 def find_desk(wish: DeskWish, environ: Mapping[str, str], folder: Path | None = None) -> Desk:
     """The gateway that is meant. Rungs:
 
-    1. The one at `--gateway`: with the token of the environment, else with the pass for its port on this machine.
+    1. The one at `--gateway`: with the token of the environment, else with the pass for its port on this machine, else
+       as the person who is logged in there.
     2. The one on `--port` of this machine, which this user started.
     3. The only one which this user started.
 
@@ -99,14 +109,14 @@ def find_desk(wish: DeskWish, environ: Mapping[str, str], folder: Path | None = 
         held = _pass(pass_path(wish.port, folder))
         if held is None:
             raise DeskError(f"no gateway of this user runs on port {wish.port}")
-        return Desk(held.url, held.token, pass_path(wish.port, folder))
+        return Desk(held.url, held.token, pass_path(wish.port, folder), held.socket)
     found = {path: held for path in passes(folder) if (held := _pass(path)) is not None and _is_there(held.pid)}
     if not found:
         raise DeskError("no gateway of this user runs here: start one with `only1mcp run`, or say --gateway")
     if len(found) > 1:
         raise DeskError(f"several gateways run here, at {', '.join(held.url for held in found.values())}: say --port")
     ((path, held),) = found.items()
-    return Desk(held.url, held.token, path)
+    return Desk(held.url, held.token, path, held.socket)
 
 
 def _at_url(url: str, environ: Mapping[str, str], folder: Path | None) -> Desk:
@@ -125,8 +135,20 @@ def _at_url(url: str, environ: Mapping[str, str], folder: Path | None) -> Desk:
     held = _pass(path)
     # a token is for the gateway that made it: nobody else shall read it
     if held is None or urlsplit(held.url).netloc != parts.netloc.replace("localhost", "127.0.0.1"):
-        raise DeskError(f"the gateway at {base} wants a credential: put a token into {TOKEN_VARIABLE}")
-    return Desk(held.url, held.token, path)
+        return Desk(base, _login_token(base))
+    return Desk(held.url, held.token, path, held.socket)
+
+
+def _login_token(base: str) -> str:
+    try:
+        token = fresh_token(gateway_of(base), time.time)
+    except (LoginOver, DoorError, KeptError) as error:
+        raise DeskError(str(error)) from None
+    if token is None:
+        raise DeskError(
+            f"the gateway at {base} wants a credential: put a token into {TOKEN_VARIABLE}, or log in: only1mcp login"
+        )
+    return token
 
 
 def _pass(path: Path) -> Pass | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from actors.core.settings import ServerSettings
+from serve_app.door_secret import cluster_secret
 from serve_app.environment import ray_environment
 
 FOLDER: Final = "o1m-node"
@@ -19,6 +20,6 @@ def environment(out: TextIO, root: Path | None = None) -> int:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid() or folder.lstat().st_mode & 0o077:
         raise PermissionError(f"{folder} does not belong to this user alone")
-    variables = ray_environment(folder, ServerSettings().drain_seconds)
+    variables = ray_environment(folder, ServerSettings().drain_seconds, secret=cluster_secret(os.environ, Path.home()))
     out.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     return 0

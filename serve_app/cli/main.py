@@ -7,6 +7,10 @@ from pathlib import Path
 
 from actors.core.identity import VERSION
 from serve_app.cli.administration import COMMANDS, add_parsers, administrate, divided
+from serve_app.cli.audit_arguments import add_audit_parser
+from serve_app.cli.login_arguments import LOGIN_COMMANDS, add_login_parsers
+from serve_app.cli.policy import add_policy_parser, policy
+from serve_app.cli.token_arguments import run_tokens
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from serve_app.cli.preparation import Wish
             from serve_app.cli.run import run
 
-            return run(Wish(chosen.config, chosen.host, chosen.port, chosen.address))
+            wish = Wish(
+                chosen.config,
+                chosen.host,
+                chosen.port,
+                chosen.address,
+                keeps_state=not chosen.no_state,
+                plain=chosen.plain,
+            )
+            return run(wish)
         case "stdio":
             from serve_app.cli.stdio import StdioWish, stdio
 
@@ -29,6 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from serve_app.cli.kuberay import kuberay
 
             return kuberay(chosen.config, chosen.image, sys.stdout)
+        case name if name in LOGIN_COMMANDS:
+            from serve_app.cli.login import run_login
+
+            return run_login(chosen)
+        case "audit":
+            from serve_app.cli.audit import run_audit
+
+            return run_audit(chosen)
         case "environment":
             from serve_app.cli.environment import environment
 
@@ -37,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from serve_app.cli.validate import validate
 
             return validate(chosen.file, sys.stdout)
+        case "policy":
+            return policy(chosen)
         case _:
-            from serve_app.cli.keys import key
-
-            return key(sys.stdout)
+            return run_tokens(chosen)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,13 +78,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     run.add_argument("--port", type=_port, help="port to listen on (default: 8080)")
     run.add_argument("--address", metavar="RAY", help="join this Ray cluster instead of starting a local one")
+    run.add_argument("--no-state", action="store_true", help="keep nothing for the next run, and recall nothing")
+    run.add_argument(
+        "--plain", action="store_true", help="on a loopback address, leave out the TLS of the configuration"
+    )
     _add_stdio(commands)
     validate = commands.add_parser("validate", help="check a configuration and say what it amounts to")
     validate.add_argument("file", type=Path, metavar="FILE")
     add_parsers(commands, _port)
     _add_config(commands)
+    add_audit_parser(commands)
+    add_policy_parser(commands)
+    add_login_parsers(commands)
     commands.add_parser("environment", help="print the environment for the Ray of a cluster's node, before it starts")
-    commands.add_parser("key", help="make an API key and print its hash")
     return parser
 
 

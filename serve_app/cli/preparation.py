@@ -11,10 +11,15 @@ from typing import Final
 
 import platformdirs
 
+from actors.audit_file import check_writable
+from actors.audit_folder import AuditError
+from actors.core.guard import is_loopback
 from actors.core.rules import SettingsError
 from actors.core.settings import ServerSettings, Settings
+from serve_app.audit_place import audit_path
 from serve_app.cli.progress import Progress
 from serve_app.config import ConfigError, check_exposure, demonstration, find, load
+from serve_app.environment import haproxy_available
 from serve_app.file_watch import fingerprint
 
 CANNOT_START: Final = 1
@@ -30,6 +35,10 @@ class Wish:
     port: int | None = None
     address: str | None = None
     """The Ray cluster to join; without it there will be one of our own."""
+    keeps_state: bool = True
+    """Whether anything shall outlive the run, in `ServerSettings.state_file` or where that is else."""
+    plain: bool = False
+    """Whether TLS is left out, whatever the configuration says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,8 @@ class Prepared:
     settings: Settings
     source: Source | None
     """Nothing, for the demonstration."""
+    keeps_state: bool
+    """As in `Wish`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +87,9 @@ def prepare(wish: Wish, surroundings: Surroundings, progress: Progress) -> Prepa
     Rungs, in order; the first which fails decides:
 
     1. The configuration is right, and so is what the command line makes of it.
-    2. It does not open the gateway to strangers.
+    2. It does not open the gateway to strangers, and TLS can be had if it is wanted.
     3. Its port is free. On a cluster nobody knows yet where it will be needed.
+    4. Its audit, if there shall be one, can be written.
     """
     try:
         source = _source(wish.config, surroundings, progress)
@@ -86,13 +98,18 @@ def prepare(wish: Wish, surroundings: Surroundings, progress: Progress) -> Prepa
         return Impossible(WRONG_CONFIGURATION, str(error))
     except SettingsError as error:
         return Impossible(WRONG_CONFIGURATION, f"only1mcp: server.{error}")
-    objection = check_exposure(settings)
+    objection = check_exposure(settings) or _tls_objection(settings.server, wish)
     if objection is not None:
         return Impossible(WRONG_CONFIGURATION, f"only1mcp: {objection}")
     obstacle = _obstacle(settings.server) if wish.address is None else None
     if obstacle is not None:
         return Impossible(CANNOT_START, f"only1mcp: {obstacle}")
-    return Prepared(settings, source)
+    if settings.audit is not None:
+        try:
+            check_writable(audit_path(settings.audit, None if wish.keeps_state else settings.server.port))
+        except AuditError as error:
+            return Impossible(CANNOT_START, f"only1mcp: {error}")
+    return Prepared(settings, source, wish.keeps_state)
 
 
 def _source(config: Path | None, surroundings: Surroundings, progress: Progress) -> Source | None:
@@ -112,7 +129,19 @@ def _overridden(settings: Settings, wish: Wish) -> Settings:
     server = settings.server
     host = server.host if wish.host is None else wish.host
     port = server.port if wish.port is None else wish.port
-    return dataclasses.replace(settings, server=dataclasses.replace(server, host=host, port=port))
+    tls = None if wish.plain else server.tls
+    return dataclasses.replace(settings, server=dataclasses.replace(server, host=host, port=port, tls=tls))
+
+
+def _tls_objection(server: ServerSettings, wish: Wish) -> str | None:
+    """Why TLS cannot be had as it is wished, or cannot be left out."""
+    if wish.plain and not is_loopback(server.host):
+        return f"server.host {server.host} is reachable by others: --plain is for 127.0.0.1"
+    if server.tls is None:
+        return None
+    if wish.address is not None:
+        return "server.tls is for a Ray of the gateway's own: on a cluster the load balancer before it speaks TLS"
+    return None if haproxy_available() else "server.tls needs HAProxy, and there is none for this machine"
 
 
 def _obstacle(server: ServerSettings) -> str | None:

@@ -51,7 +51,8 @@ def _run_on_ray(prepared: Prepared, environ: Mapping[str, str], address: str | N
 
     with run_folder() as folder, port_block(random.random) as ports:
         if address is None:
-            with_our_variables(ray_environment(folder, prepared.settings.server.drain_seconds, ports))
+            server = prepared.settings.server
+            with_our_variables(ray_environment(folder, server.drain_seconds, ports, tls=server.tls))
             if not haproxy_available():
                 progress.line("no HAProxy for this machine: Serve's own proxy is used, which is slower")
         else:
@@ -80,19 +81,29 @@ async def _serve(prepared: Prepared, environ: Mapping[str, str], progress: Progr
     from serve_app.admin.pass_file import new_pass, pass_path
     from serve_app.cli.attendance import Attendance, Hangup
     from serve_app.cli.reloading import Reloading
+    from serve_app.door_tls import DoorTls
     from serve_app.file_watch import FileWatch
     from serve_app.gateway import Gateway
-    from serve_app.reload import Reload
+    from serve_app.own_way import own_socket
+    from serve_app.reload import Reload, Reloaded
 
     settings, source = prepared.settings, prepared.source
     held = new_pass(settings.server, os.getpid())
-    gateway = Gateway(settings, progress, digest_of(held.token), spread=spread)
-    attendance = Attendance(held, pass_path(settings.server.port), progress)
+    digest = digest_of(held.token)
+    gateway = Gateway(settings, progress, digest, spread=spread, keeps_state=prepared.keeps_state)
+    tls, socket = settings.server.tls, own_socket(settings.server)
+    lives = [] if tls is None or socket is None else [DoorTls(tls, Path(socket).parent).follow]
+    attendance = Attendance(held, pass_path(settings.server.port), progress, lives)
     reload = changes = None
     if source is not None:
         reload = Reload(source.path, environ, source.settings, lambda: gateway.router)
         changes = FileWatch(source.path, source.fingerprint).changes if settings.server.watch_config else None
-    reloading = Reloading(reload, changes, progress, sys.stderr, attendance.on_reloaded)
+
+    async def on_reloaded(reloaded: Reloaded) -> None:
+        gateway.remember(reloaded)
+        await attendance.on_reloaded(reloaded)
+
+    reloading = Reloading(reload, changes, progress, sys.stderr, on_reloaded)
     gateway.on_reload = reloading.ask
     course = Course(gateway, settings.server, progress, sys.stderr, lambda: attendance.attend(reloading))
     streams = sys.stdin, sys.stdout, sys.stderr

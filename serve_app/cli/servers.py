@@ -89,6 +89,19 @@ def remove(desk: Desk, name: str, out: TextIO) -> int:
     return 0
 
 
+def accept(desk: Desk, name: str, out: TextIO) -> int:
+    """Agree to the definitions of a server's tools. Returns the exit code, 0.
+
+    Raises:
+        DeskError: it was not done.
+    """
+    before = desk.ask("GET", server_path(name))
+    desk.ask("POST", f"{server_path(name)}/accept")
+    out.writelines(f"accepted {line}\n" for line in _changes(before))
+    out.write(f"{name}: the definitions of its tools are those that are agreed to\n")
+    return 0
+
+
 def entry_of(wish: AddWish, environ: Mapping[str, str], cwd: Path) -> dict[str, Any]:
     """The entry as it would stand in a file; `cwd` is where the server runs unless the entry says otherwise.
 
@@ -153,11 +166,24 @@ def _row(server: Mapping[str, Any]) -> list[str]:
 
 
 def _note(server: Mapping[str, Any]) -> str:
-    """Why something is not as it should be, of the first replica that says so."""
+    """Why something is not as it should be: of the first replica that says so, else of its lists."""
     replicas = server["replicas"]
     details = [replica["detail"] for replica in replicas if replica["detail"]]
     breakers = [f"breaker {replica['breaker']}" for replica in replicas if replica["breaker"] != "closed"]
-    return "".join([*details, *breakers][:1])
+    findings = server.get("findings", [])
+    kinds = ", ".join(sorted({finding["what"] for finding in findings}))
+    held = len({(finding["kind"], finding["name"]) for finding in findings if finding["held"]})
+    found = [f"{held} held back: {kinds}" if held else f"{_count(len(findings), 'finding')}: {kinds}"]
+    return "".join([*details, *breakers, *(found if findings else [])][:1])
+
+
+def _changes(server: Mapping[str, Any]) -> list[str]:
+    """What of its tools is not what was agreed to."""
+    return [
+        f"{finding['what']} tool {finding['name']}"
+        for finding in server.get("findings", [])
+        if finding["what"] in ("new", "changed")
+    ]
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ import structlog
 from actors import logs
 from actors.core.rules import SettingsError, header_rules, require, url_rule
 from actors.core.settings import NAME_PATTERN, NAME_SENTENCE
+from serve_app.login.kept_login import gateway_of
 from serve_app.stdio.bridge import Bridge
-from serve_app.stdio.endpoint import TOKEN_VARIABLE, Endpoint, at_once
+from serve_app.stdio.endpoint import TOKEN_VARIABLE, Endpoint, at_once, nobody
+from serve_app.stdio.login_token import LoginToken
 from serve_app.stdio.streams import Input, Output
 
 if TYPE_CHECKING:
@@ -125,7 +128,9 @@ async def _serve(plan: Plan, stdout: int) -> int:
     for stream in (source, out, errors):
         stream.start()
     plan, own = await _settle(plan, errors)
-    bridge = Bridge(out, Endpoint(plan.endpoint, plan.headers, own.ready if own else at_once))
+    has_own_way = own is not None or "Authorization" in plan.headers
+    login = nobody if has_own_way else LoginToken(gateway_of(plan.url), time.time, time.monotonic)
+    bridge = Bridge(out, Endpoint(plan.endpoint, plan.headers, own.ready if own else at_once, login))
     ends = [bridge.run(source), asked.acquire(), out.lost.wait(), *([own.ended.wait()] if own else [])]
     await _first_of(ends)
     code = GATEWAY_LOST if own and own.ended.is_set() else 0

@@ -11,8 +11,10 @@ from actors.connect import connect
 from actors.conversation import Conversation
 from actors.core import jsonrpc
 from actors.core.endpoints import HttpEndpoint
+from actors.core.hidden_text import HiddenText
 from actors.core.listing import Facts, Item, Listing
 from actors.core.rules import SettingsError
+from actors.core.screening import Pin, screen
 from actors.core.settings import BackendSettings
 from actors.upstream.asking import UpstreamError
 from serve_app.cli.desk import TOKEN_VARIABLE, DeskError
@@ -106,7 +108,14 @@ def _report(name: str, found: Finding) -> list[str]:
     return [
         printable(f"{name}: {offered} after {found.seconds:.2f} s, revision {found.facts.revision}, {itself}"),
         *(printable(f"  {kind}s: {_names(items)}") for kind, items in groups.items() if items),
+        *(printable(f"  hidden text: {line}") for line in hidden(found)),
     ]
+
+
+def hidden(found: Finding) -> list[str]:
+    """What of the lists and instructions people do not see and models read."""
+    screened = screen(found.listing, found.facts, Pin.OFF, HiddenText.FLAG, None)
+    return [f"{' '.join(filter(None, (each.kind, each.name)))} ({each.what})" for each in screened.findings]
 
 
 def _names(items: tuple[Item, ...]) -> str:

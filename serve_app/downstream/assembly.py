@@ -5,9 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from actors.core.limit_settings import LimitSettings
 from actors.core.session_state import SessionState
 from actors.core.task_ids import TaskIds
-from actors.refs import ActorGone, RouterRef
+from actors.refs.gone import ActorGone
+from actors.refs.router import RouterRef
 from serve_app.bindings import Bindings
 from serve_app.downstream.bridge import Bridge
 from serve_app.downstream.channel import Common
@@ -25,8 +27,10 @@ from serve_app.downstream.streams import Streams
 from serve_app.downstream.trails import Trails
 from serve_app.downstream.watch import Watches
 from serve_app.downstream.ws_door import WsDoor
+from serve_app.limiting import Limiting
 from serve_app.links import Links
 from serve_app.outlook import Outlook
+from serve_app.recording import Recorder
 from serve_app.relay import Relay
 from serve_app.retries import Retries
 from serve_app.sessions import Sessions
@@ -52,6 +56,8 @@ class Assembly:
         wall_clock: Callable[[], float] = time.time,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
+        recorder: Recorder | None = None,
+        limiting: Limiting | None = None,
     ) -> None:
         """`secret` is the gateway's, `idle_seconds` is after how long a session ends, both clocks are in seconds.
 
@@ -62,13 +68,14 @@ class Assembly:
             Questions(secret, links),
             Trails(secret),
             TaskIds(secret),
-            Retries(dice, clock, wake=partial(_wake, find_router)),
+            Retries(dice, clock, wake=partial(_wake, find_router), note=tallying.note),
             keep_alive_seconds,
             grace_seconds,
         )
         self.sessions = Sessions(find_router, self._changed, idle_seconds=idle_seconds, clock=clock)
-        bindings = Bindings(links, self.sessions, lambda: outlook.view)
-        self.door = Door(links, bindings, tallying, ways, clock)
+        bindings = Bindings(links, self.sessions, lambda: outlook.view, clock, tallying.note)
+        limiting = limiting or Limiting(LimitSettings(), find_router, tallying.note)
+        self.door = Door(links, bindings, tallying, ways, clock, recorder or Recorder(), limiting)
         watches = Watches(outlook, links, bindings, dice)
         self.modern = Modern(self.door, Listening(self.door, watches, keep_alive_seconds=keep_alive_seconds))
         self.streams = Streams(watches, self.sessions, keep_alive_seconds=keep_alive_seconds)

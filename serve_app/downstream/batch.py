@@ -54,6 +54,9 @@ class Part:
         self.streams = batch.streams
         self._batch = batch
 
+    def announce(self, headers: Headers) -> None:
+        """See `Responder.announce`; a batch has several limits, and one answer."""
+
     async def finish(self, status: int, message: bytes, headers: Headers = ()) -> None:
         """See `Responder.finish`."""
         await self._batch.finish_one(message)

@@ -14,11 +14,11 @@ import msgspec
 import structlog
 
 from actors.core import jsonrpc
+from actors.core.caller import Caller
 from actors.core.client import Client
 from actors.core.envelope import Envelope, Incoming, Malformed, Response, read_batch, read_message
 from actors.core.offer import Offer
 from actors.core.outcome import FailureKind
-from actors.core.principal import Principal
 from actors.core.revisions import HANDSHAKE_REVISIONS
 from serve_app.downstream.channel_responder import ChannelResponder, Gathered, Say
 from serve_app.downstream.door import Door, Visit
@@ -57,14 +57,14 @@ class Entrance:
 
     find_offer: Callable[[], Offer | None]
     """The offer of its endpoint as it is now; nothing if there is no such server any more."""
-    principal: Principal
+    caller: Caller
     endpoint: str
     """The backend whose endpoint it is; empty for the aggregate."""
 
     @property
     def account(self) -> str:
         """See `Client.account`."""
-        return Client("", self.principal.key, self.endpoint).account
+        return Client("", self.caller.principal.key, self.endpoint).account
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,4 +281,4 @@ class Channel:
                 responder.silence()
 
     def _visit(self, offer: Offer, responder: ChannelResponder) -> Visit:
-        return Visit(offer, self._entrance.principal, {}, responder)
+        return Visit(offer, self._entrance.caller, {}, responder)

@@ -26,6 +26,9 @@ class ChannelResponder:
         """Say nothing more: the client has cancelled the request (2025-11-25, basic/utilities/cancellation)."""
         self._silenced = True
 
+    def announce(self, headers: Headers) -> None:
+        """See `Responder.announce`."""
+
     async def finish(self, status: int, message: bytes, headers: Headers = ()) -> None:
         """See `Responder.finish`."""
         await self._last(b"" if self._silenced else message)

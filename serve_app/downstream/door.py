@@ -7,10 +7,12 @@ import msgspec
 
 from actors.core import jsonrpc
 from actors.core.balance_key import affinity_of
+from actors.core.caller import Caller
 from actors.core.care import Care
 from actors.core.client import Client
 from actors.core.continuation import Continuation, Way
 from actors.core.headers import check_params
+from actors.core.limits.admission import STATUS, Refused
 from actors.core.listing import LIST_METHODS
 from actors.core.membership import ReplicaKey
 from actors.core.offer import Offer
@@ -19,8 +21,9 @@ from actors.core.principal import Principal
 from actors.core.request import Request
 from actors.core.revisions import Era
 from actors.core.routing import Rejection, Route
-from actors.core.tally import ERROR, OK, CallLabels, outcome_label
+from actors.core.tally import ERROR, LIMITED, OK, CallLabels, outcome_label
 from actors.core.tasks import TASK_METHODS, route_task
+from actors.core.time_limit import TOOLS_CALL
 from actors.core.trail import Trail
 from actors.core.view import BackendView
 from actors.core.where import Where
@@ -32,7 +35,10 @@ from serve_app.downstream.responder import Responder
 from serve_app.flight import Flight
 from serve_app.hedge import Course, Hedge
 from serve_app.http import Headers
+from serve_app.limiting import Limiting
 from serve_app.links import Links
+from serve_app.recording import UNAVAILABLE as UNRECORDED
+from serve_app.recording import Recorder
 from serve_app.tallying import Tallying
 
 NOBODY: Final = Rejection(jsonrpc.INVALID_PARAMS, "no backend has this")
@@ -42,7 +48,7 @@ class Visit(msgspec.Struct, frozen=True):
     """One message at one endpoint: who came, where, and how to answer."""
 
     offer: Offer
-    principal: Principal
+    caller: Caller
     headers: dict[str, str]
     """The `mcp-` headers, lower-case names, as `core.headers.mcp_headers` reads them; none where there is no HTTP."""
     responder: Responder
@@ -51,18 +57,37 @@ class Visit(msgspec.Struct, frozen=True):
     raw: Mapping[bytes, bytes] = {}
     """All headers, lower-case names; none where there is no HTTP."""
 
+    @property
+    def principal(self) -> Principal:
+        """Who came."""
+        return self.caller.principal
+
+    @property
+    def ip(self) -> str:
+        """See `Caller.ip`."""
+        return self.caller.ip
+
 
 class Door:
     """Sends requests on, and counts what becomes of them."""
 
     def __init__(
-        self, links: Links, bindings: Bindings, tallying: Tallying, ways: Ways, clock: Callable[[], float]
+        self,
+        links: Links,
+        bindings: Bindings,
+        tallying: Tallying,
+        ways: Ways,
+        clock: Callable[[], float],
+        recorder: Recorder,
+        limiting: Limiting,
     ) -> None:
         """`clock` is monotonic and in seconds."""
         self.links = links
         self.bindings = bindings
         self.tallying = tallying
         self.ways = ways
+        self.recorder = recorder
+        self.limiting = limiting
         self._clock = clock
 
     async def pass_on(self, visit: Visit, request: Request) -> None:
@@ -70,12 +95,18 @@ class Door:
 
         A modern client that goes away cancels its call; a legacy client's goes on (2025-11-25, basic/transports).
         """
-        found = self._prepare(visit, request)
-        if isinstance(found, Rejection):
-            await self.reject(visit, request, found)
+        refused = self.limiting.enter(visit.principal)
+        if refused is not None:
+            await self.reject(visit, request, refused)
             return
-        backend, flight = found
-        await self._fly(visit, request, backend, flight)
+        try:
+            found = self._prepare(visit, request)
+            if isinstance(found, Rejection):
+                await self.reject(visit, request, found)
+            else:
+                await self._fly(visit, request, *found)
+        finally:
+            self.limiting.leave(visit.principal)
 
     async def go_on(self, visit: Visit, client: Client, trail: Trail, sealed: str, after: int) -> None:
         """Show the rest of an answer to a client that came back with an event id."""
@@ -87,18 +118,23 @@ class Door:
             await self.reject(visit, request, NOBODY)
             return
         flight = Flight.attach(self.links, backend, msgspec.structs.replace(trail.where, after=after))
-        await self._fly(visit, request, backend, flight, sealed)
+        await self._fly(visit, request, backend, flight, trail=sealed)
 
     async def answer(self, visit: Visit, request: Request, result: bytes, headers: Headers = ()) -> None:
         """Answer a request that needs no backend."""
         started = self._clock()
         await visit.responder.finish(200, jsonrpc.result_response(request.id, result), headers)
-        self.tallying.tally.count(CallLabels("", request.method, OK), self._clock() - started)
+        seconds = self._clock() - started
+        self.tallying.tally.count(CallLabels("", request.method, OK), seconds)
+        self.recorder.request(visit.caller, request, "", OK, seconds)
 
     async def answer_list(self, visit: Visit, request: Request) -> None:
         """Answer one of `LIST_METHODS` from the catalogue."""
         wanted = request.params.get("cursor")
         cursor = None if jsonrpc.is_absent(wanted) else jsonrpc.text(wanted) or ""
+        if self.recorder.refusing:
+            await self.reject(visit, request, UNRECORDED)
+            return
         if await self.is_absent(visit, request):
             return
         page = visit.offer.list_result(LIST_METHODS[request.method], request.client.revision, cursor)
@@ -107,6 +143,13 @@ class Door:
         else:
             await self.answer(visit, request, page)
 
+    async def admits(self, visit: Visit, request: Request) -> bool:
+        """Whether the limits let a request through that goes to no backend; if not, that is the answer."""
+        refused = self._admit(visit)
+        if refused is not None:
+            await self.reject(visit, request, refused)
+        return refused is None
+
     async def is_absent(self, visit: Visit, request: Request) -> bool:
         """Whether this is the endpoint of one server that never said anything of itself; if so, that is the answer."""
         name = visit.offer.backend
@@ -114,17 +157,32 @@ class Door:
             return False
         failure = Failure(FailureKind.UNAVAILABLE, name, visit.offer.view.backends[name].detail)
         await visit.responder.finish(200, jsonrpc.error_response(request.id, failure_error(failure)))
-        self.tallying.tally.count(CallLabels(name, request.method, outcome_label(failure)), 0.0)
+        label = outcome_label(failure)
+        self.tallying.tally.count(CallLabels(name, request.method, label), 0.0)
+        self.recorder.request(visit.caller, request, name, label)
         return True
 
     async def reject(self, visit: Visit, request: Request, rejection: Rejection) -> None:
         """Answer a request that no backend shall see."""
         status = ERROR_STATUS.get(rejection.code, 200) if request.client.era is Era.MODERN else 200
-        await visit.responder.finish(status, jsonrpc.error_response(request.id, rejection.error))
-        self.tallying.tally.count(CallLabels("", request.method, ERROR), 0.0)
+        headers: Headers = ()
+        limited = isinstance(rejection, Refused)
+        if isinstance(rejection, Refused):
+            status, headers = STATUS, rejection.fields
+        await visit.responder.finish(status, jsonrpc.error_response(request.id, rejection.error), headers)
+        label = LIMITED if limited else ERROR
+        self.tallying.tally.count(CallLabels("", request.method, label), 0.0)
+        self.recorder.rejected(visit.caller, request, rejection, label)
 
     async def _fly(
-        self, visit: Visit, request: Request, backend: BackendView, flight: Course, trail: str | None = None
+        self,
+        visit: Visit,
+        request: Request,
+        backend: BackendView,
+        flight: Course,
+        rule: str = "",
+        *,
+        trail: str | None = None,
     ) -> None:
         passage = Passage(self.ways, flight, request, visit.responder, backend, resumable=visit.resumable, trail=trail)
         started = self._clock()
@@ -137,21 +195,30 @@ class Door:
             flight.leave()
             raise
         finally:
-            self.tallying.tally.count(CallLabels(backend.name, request.method, label), self._clock() - started)
+            seconds = self._clock() - started
+            self.tallying.tally.count(CallLabels(backend.name, request.method, label), seconds)
+            self.recorder.request(visit.caller, request, backend.name, label, seconds, rule)
 
-    def _prepare(self, visit: Visit, request: Request) -> tuple[BackendView, Course] | Rejection:
-        """The backend of a request and the way there. Rungs, in order:
+    def _prepare(self, visit: Visit, request: Request) -> tuple[BackendView, Course, str] | Rejection:
+        """The backend of a request, the way there, and what of the policy allowed it. Rungs, in order:
 
-        1. A request that continues a call has a state which is ours, and its own.
-        2. It has a backend, and parameters of the right form; one about a task goes to the replica that has it.
-        3. The headers of a modern tool call say what its arguments say.
-        4. A waiting call is gone on with where it waits; every other one is opened.
+        1. What could not be remembered is not done, where that is wanted.
+        2. A request that continues a call has a state which is ours, and its own.
+        3. It has a backend, and parameters of the right form; one about a task goes to the replica that has it.
+        4. The limits let it through; what has no backend counts against those that are not about any.
+        5. The headers of a modern tool call say what its arguments say.
+        6. A waiting call is gone on with where it waits; every other one is opened.
         """
+        if self.recorder.refusing:
+            return UNRECORDED
         modern = request.client.era is Era.MODERN
         continued = self.ways.bridge.read(request) if modern else None
         if isinstance(continued, Rejection):
             return continued
         route = self._route(visit, request)
+        refused = self._limit(visit, request, route)
+        if refused is not None:
+            return refused
         if isinstance(route, Rejection):
             return route
         if modern and request.method == "tools/call" and (reason := _header_mismatch(visit, request)):
@@ -160,10 +227,12 @@ class Door:
         if backend is None:
             return NOBODY
         if route.replica is not None:
-            return self._to_replica(request, route, backend, ReplicaKey(backend.name, route.replica))
-        if continued is None:
-            return backend, self._open(visit, request, route, backend)
-        return self._continue(request, route, backend, *continued)
+            flight = self._to_replica(request, route, backend, ReplicaKey(backend.name, route.replica))
+        elif continued is None:
+            flight = self._open(visit, request, route, backend)
+        else:
+            flight = self._continue(request, route, backend, *continued)
+        return flight if isinstance(flight, Rejection) else (backend, flight, route.rule)
 
     def _open(self, visit: Visit, request: Request, route: Route, backend: BackendView) -> Course:
         client = request.client
@@ -178,33 +247,45 @@ class Door:
         hedge_after = backend.retry.hedge_after
         return flight if hedge_after is None or care is not Care.READS else Hedge(flight, hedge_after)
 
+    def _limit(self, visit: Visit, request: Request, route: Route | Rejection) -> Refused | None:
+        if isinstance(route, Rejection):
+            return self._admit(visit)
+        owned = route.owned
+        return self._admit(visit, owned.backend, owned.name if request.method == TOOLS_CALL else "")
+
+    def _admit(self, visit: Visit, server: str = "", tool: str = "") -> Refused | None:
+        admission = self.limiting.admit(visit.caller, server, tool)
+        if isinstance(admission, Refused):
+            return admission
+        visit.responder.announce(admission.fields)
+        return None
+
     def _route(self, visit: Visit, request: Request) -> Route | Rejection:
         if request.method in TASK_METHODS:
             return route_task(self.ways.tasks, request)
         return visit.offer.route(request.method, request.params, request.client.era)
 
-    def _to_replica(
-        self, request: Request, route: Route, backend: BackendView, key: ReplicaKey
-    ) -> tuple[BackendView, Course] | Rejection:
+    def _to_replica(self, request: Request, route: Route, backend: BackendView, key: ReplicaKey) -> Course | Rejection:
         epoch = self.links.epoch(key)
         if epoch is None:
             sentence = f"the replica of backend {backend.name!r} that has this task is not available"
             data = {"reason": FailureKind.UNAVAILABLE.value, "backend": backend.name}
             return Rejection(jsonrpc.INTERNAL_ERROR, sentence, data)
         call = request.call(route, request.time_limit(route, backend))
-        return backend, Flight(self.links, backend, call, pinned=Where(key, epoch, b"", 0))
+        pinned = Where(key, epoch, b"", 0)
+        return Flight(self.links, backend, call, pinned=pinned, retries=self.ways.retries)
 
     def _continue(
         self, request: Request, route: Route, backend: BackendView, continued: Continuation, ticket: bytes
-    ) -> tuple[BackendView, Course] | Rejection:
+    ) -> Course | Rejection:
         where = continued.where
         if where.replica.backend != backend.name:
             return ANOTHER
         if continued.way is Way.PARKED:
-            return backend, Flight.resume(self.links, backend, where, answers_of(request.params))
+            return Flight.resume(self.links, backend, where, answers_of(request.params))
         params = continued_params(continued, route.params)
         call = request.call(Route(route.owned, params), request.time_limit(route, backend), ticket)
-        return backend, Flight(self.links, backend, call, pinned=where)
+        return Flight(self.links, backend, call, pinned=where, retries=self.ways.retries)
 
 
 def _header_mismatch(visit: Visit, request: Request) -> str | None:

@@ -17,6 +17,7 @@ from actors.core.log_levels import LOG_LEVELS
 from actors.core.request import Request
 from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_HANDSHAKE
 from actors.core.routing import ROUTED, Rejection
+from actors.core.session_book import Opening
 from actors.core.session_state import SessionState
 from actors.core.sessions import NONCE_BYTES, Session, mint, read
 from serve_app.downstream.door import Door, Visit
@@ -70,12 +71,16 @@ class Legacy:
             reason = "initialize needs params.protocolVersion"
             await self._door.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, reason))
             return None
-        if await self._door.is_absent(visit, request):
+        if not await self._door.admits(visit, request) or await self._door.is_absent(visit, request):
             return None
         nonce = self._token_bytes(NONCE_BYTES)
         info = bytes(params.get("clientInfo", b""))
-        if not await self._sessions.open(nonce, client.account, info if jsonrpc.is_object(info) else b""):
-            await self._door.reject(visit, request, MANY_SESSIONS)
+        info = info if jsonrpc.is_object(info) else b""
+        limiting = self._door.limiting
+        opening = await self._sessions.open(nonce, client.account, info, limiting.max_sessions(visit.principal))
+        if not opening:
+            over = opening is Opening.OVER_QUOTA
+            await self._door.reject(visit, request, limiting.refuse_session() if over else MANY_SESSIONS)
             return None
         session_id = mint(
             self._secret,
@@ -122,10 +127,12 @@ class Legacy:
         door = self._door
         if request.method in ROUTED:
             await door.pass_on(visit, request)
-        elif request.method in LIST_METHODS:
-            await door.answer_list(visit, request)
         elif request.method == "ping":
             await door.answer(visit, request, b"{}")
+        elif not await door.admits(visit, request):
+            return
+        elif request.method in LIST_METHODS:
+            await door.answer_list(visit, request)
         else:
             change = {
                 "logging/setLevel": self._set_level,

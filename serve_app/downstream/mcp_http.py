@@ -3,9 +3,9 @@
 from typing import Final
 
 from actors.core import headers, jsonrpc
+from actors.core.caller import Caller
 from actors.core.envelope import Incoming, Malformed, Response, read_batch, read_message
 from actors.core.offer import Offer
-from actors.core.principal import Principal
 from actors.core.revisions import HANDSHAKE_REVISIONS
 from serve_app.downstream.door import Visit
 from serve_app.downstream.legacy_http import LegacyHttp
@@ -25,7 +25,7 @@ class McpHttp:
         self._modern = modern
         self._legacy = legacy
 
-    async def serve(self, request: HttpRequest, offer: Offer, principal: Principal) -> None:
+    async def serve(self, request: HttpRequest, offer: Offer, caller: Caller) -> None:
         """Answer one request. Rungs, in order:
 
         1. POST is of either era.
@@ -35,7 +35,7 @@ class McpHttp:
             BodyTooLarge, BodyTooSlow, ClientGone: see `read_body`.
         """
         responder = HttpResponder(request.send, streams=accepts_streams(request.headers.get(b"accept", b"")))
-        visit = Visit(offer, principal, headers.mcp_headers(request.raw_headers), responder, raw=request.headers)
+        visit = Visit(offer, caller, headers.mcp_headers(request.raw_headers), responder, raw=request.headers)
         if request.method == "POST":
             await self._post(visit, responder, await request.body())
         elif request.method not in ("GET", "DELETE"):

@@ -39,6 +39,8 @@ class Modern:
             await self._door.reject(visit, request, rejection)
         elif request.method in ROUTED or request.method in TASK_METHODS:
             await self._door.pass_on(visit, request)
+        elif not await self._door.admits(visit, request):
+            return
         elif request.method in LIST_METHODS:
             await self._door.answer_list(visit, request)
         elif request.method == "subscriptions/listen":

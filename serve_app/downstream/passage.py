@@ -229,6 +229,8 @@ class Passage:
         error = failure_error(failure)
         code = jsonrpc.decode_error(error).code
         status = ERROR_STATUS.get(code, 200) if self._modern else 200
+        if failure.kind is FailureKind.SESSION_LOST and self._request.client.endpoint:
+            status = 404  # the session has ended with its state (2025-11-25, basic/transports, Session Management)
         await self._responder.finish(status, jsonrpc.error_response(self._request.id, error), retry_after(failure))
 
     async def _show_error(self, reply: Reply) -> None:

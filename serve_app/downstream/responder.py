@@ -18,6 +18,9 @@ class Responder(Protocol):
     streams: bool
     """Whether there is a way to send more than the last message."""
 
+    def announce(self, headers: Headers) -> None:
+        """Send these with the answer, whatever it will be; they matter to HTTP only."""
+
     async def finish(self, status: int, message: bytes, headers: Headers = ()) -> None:
         """Send the last message. `status` and `headers` matter to HTTP only, and only before a stream has begun."""
 
@@ -40,13 +43,18 @@ class Responder(Protocol):
 class HttpResponder:
     """Answers one POST. The status of a stream is 200, so what needs another must be known before it begins."""
 
-    __slots__ = ("_send", "_streaming", "streams")
+    __slots__ = ("_announced", "_send", "_streaming", "streams")
 
     def __init__(self, send: Send, *, streams: bool) -> None:
         """`streams` says whether the client accepts a stream of events."""
         self._send = send
         self._streaming = False
+        self._announced: Headers = ()
         self.streams = streams
+
+    def announce(self, headers: Headers) -> None:
+        """See `Responder.announce`."""
+        self._announced = headers
 
     async def finish(self, status: int, message: bytes, headers: Headers = ()) -> None:
         """See `Responder.finish`."""
@@ -54,7 +62,7 @@ class HttpResponder:
             await self._send({"type": "http.response.body", "body": sse.event(message, event="message")})
             return
         length = (b"content-length", b"%d" % len(message))
-        start = {"type": "http.response.start", "status": status, "headers": [JSON, length, *headers]}
+        start = {"type": "http.response.start", "status": status, "headers": [JSON, length, *self._announced, *headers]}
         await self._send(start)
         await self._send({"type": "http.response.body", "body": message})
 
@@ -87,7 +95,9 @@ class HttpResponder:
         """Send bytes of a stream of events, and its head before the first."""
         if not self._streaming:
             self._streaming = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": list(EVENT_STREAM)})
+            await self._send(
+                {"type": "http.response.start", "status": 200, "headers": [*EVENT_STREAM, *self._announced]}
+            )
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def end(self) -> None:

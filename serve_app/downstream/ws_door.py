@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors.core import jsonrpc
+from actors.core.caller import Caller
 from actors.core.envelope import Malformed
-from actors.core.principal import Principal
-from serve_app.authentication import Denial
+from serve_app.denial import Denial
 from serve_app.downstream.channel import Channel, Entrance
 from serve_app.downstream.channels import Channels
 from serve_app.downstream.outgoing import Ending
@@ -53,7 +53,7 @@ PARTINGS: Final = {
     Ending.UNREAD: Parting(1008, Ending.UNREAD.value),
 }
 
-Check = Callable[[], Awaitable[Principal | Denial]]
+Check = Callable[[], Awaitable[Caller | Denial]]
 """Recognises the client once more."""
 
 

@@ -27,6 +27,8 @@ CLOSE_SECONDS: Final = 0.5
 TOKEN_VARIABLE: Final = "ONLY1MCP_TOKEN"  # noqa: S105 - the name of a variable
 """Where the credential comes from: not from the command line, which every user of the machine can read."""
 
+WANTED: Final = f"it wants a credential: put a token into {TOKEN_VARIABLE}, or log in: only1mcp login"
+
 
 class GatewayGone(Exception):  # noqa: N818 - what happened, for the one who asked
     """There is no gateway to ask, and none will come; the message is a sentence without secrets."""
@@ -40,12 +42,27 @@ async def at_once() -> None:
     """The gateway is there already."""
 
 
-class Endpoint:
-    """Where every message goes. `headers` are sent with each; `ready` is awaited first, and may raise `GatewayGone`."""
+async def nobody() -> str | None:
+    """Nobody is logged in."""
+    return None
 
-    def __init__(self, url: str, headers: Mapping[str, str], ready: Callable[[], Awaitable[None]] = at_once) -> None:
+
+class Endpoint:
+    """Where every message goes. `headers` are sent with each; `ready` is awaited first, and may raise `GatewayGone`.
+
+    `login` gives the access token of the person who is logged in there, and may raise `GatewayGone`, too.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        ready: Callable[[], Awaitable[None]] = at_once,
+        login: Callable[[], Awaitable[str | None]] = nobody,
+    ) -> None:
         self._headers = CIMultiDict(headers)
         self._ready = ready
+        self._login = login
         limits = {"connect_seconds": CONNECT_SECONDS, "keep_alive_seconds": KEEP_ALIVE_SECONDS}
         self._calls = HttpPool(url, size=CALLS_AT_ONCE, **limits)
         self._side = HttpPool(url, size=SIDE_POOL, **limits)
@@ -66,6 +83,9 @@ class Endpoint:
         """
         await self._ready()
         marked = self._headers.copy()
+        token = await self._login()
+        if token is not None:
+            marked["Authorization"] = f"Bearer {token}"
         marked["Accept"] = f"{JSON}, {EVENT_STREAM}" if method == "POST" else EVENT_STREAM
         if body is not None:
             marked["Content-Type"] = JSON
@@ -99,4 +119,4 @@ class Endpoint:
             return of_status(response.status)
         if "Authorization" in self._headers:
             return Unanswered(FailureKind.UNAVAILABLE, f"it refused the token in {TOKEN_VARIABLE}")
-        return Unanswered(FailureKind.UNAVAILABLE, f"it wants a credential: put a token into {TOKEN_VARIABLE}")
+        return Unanswered(FailureKind.UNAVAILABLE, WANTED)

@@ -56,7 +56,8 @@ async def is_running(endpoint: str) -> bool:
 class OwnGateway:
     """`only1mcp run` in a process of its own, with the processes that it starts. Made and used in one event loop.
 
-    What it prints goes to `print_bytes`. It ends with us, however we end.
+    What it prints goes to `print_bytes`. It ends with us, however we end, and keeps nothing: each is on another port,
+    so no later one would find what it kept, and two of one configuration would use one `state_file` at once.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ def _launch(config: Path, port: int, environ: Mapping[str, str]) -> Launch:
     env = {name: value for name, value in environ.items() if name != TOKEN_VARIABLE} | {"PYTHONPATH": path}
     keeper = [sys.executable, "-I", "-S", gateway_keeper.__file__]
     command = [*keeper, sys.executable, "-P", "-m", "serve_app.cli.main", "run"]
-    arguments = ["--config", str(config), "--host", HOST, "--port", str(port)]
+    arguments = ["--config", str(config), "--host", HOST, "--port", str(port), "--no-state", "--plain"]
     return Launch(
         Order(
             path=os.fsencode(sys.executable),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.bus import frames
 from actors.bus.dialer import CallerLink
 from actors.core import jsonrpc
 from actors.core.breaker import State
@@ -19,6 +20,7 @@ from actors.core.revisions import Era
 from actors.core.traffic_settings import BreakerSettings
 from tests.support.backends import KEY, World, backend_to, outcome_of
 from tests.support.bus import exchange_id, until
+from tests.support.bus_peers import bare_caller
 from tests.support.recorder import LIMIT
 from tests.support.upstreams import (
     SILENCE,
@@ -158,11 +160,11 @@ async def test_a_server_that_keeps_failing_is_left_alone_until_probes_have_succe
         probe = await world.call()
 
         assert [failure.kind for failure in failures] == [FailureKind.PROTOCOL] * 3
-        assert load == Load(0, State.OPEN, retry_after=30.0)
+        assert load == Load(0, State.OPEN, retry_after=30.0, transitions=(1, 0, 0, 0, 0, 0))
         assert refused == Failure(FailureKind.BREAKER_OPEN, "git", retry_after=20.0)
         assert asked == 3
         assert isinstance(probe, Reply)
-        assert world.link.load == Load(0, State.CLOSED)
+        assert world.link.load == Load(0, State.CLOSED, transitions=(1, 1, 1, 0, 0, 0))
 
 
 async def test_errors_that_a_server_answers_never_trip_the_breaker():
@@ -275,6 +277,26 @@ async def test_a_server_that_crashes_fails_its_calls_by_name_and_comes_back():
         assert server.methods.count("tools/call") == 2
 
 
+async def test_calls_that_a_crash_took_along_do_not_keep_the_next_server_from_work():
+    server = handshake_server()
+    server.answers["tools/call"] = SILENCE
+    breaker = BreakerSettings(failure_threshold=3, open_seconds=30.0)
+
+    async with backend_to(server, breaker=breaker) as world:
+        attachments = [world.open() for _ in range(3)]
+        await until(lambda: server.methods.count("tools/call") == 3)
+        world.transports[0].lose("exit code 3")
+        for attachment in attachments:
+            await outcome_of(attachment)
+        tripped = world.backend.load().breaker
+        server.answers["tools/call"] = OK
+        await until(lambda: world.backend.status().state is ReplicaState.DOWN)
+        await until(lambda: world.backend.status().state is ReplicaState.UP)
+
+        assert tripped is State.OPEN
+        assert isinstance(await world.call(), Reply)
+
+
 # --- the end ---
 
 
@@ -317,6 +339,23 @@ async def test_an_idle_backend_stops_without_waiting():
         await asyncio.wait_for(world.backend.stop(3600.0), LIMIT)
 
         assert world.link.closed or await closed(world.link)
+
+
+async def test_a_call_that_is_under_way_when_a_backend_stops_finds_it_there_and_is_refused():
+    async with backend_to(handshake_server()) as world:
+        late = await bare_caller(world.backend.status().address)
+        stopping = asyncio.ensure_future(world.backend.stop(LIMIT))
+        await until(lambda: world.transports[0].is_closed)
+        late.link.send(frames.Open(1, exchange_id(1), tool_call()))
+        await until(lambda: len(late.heard) == 2)
+
+        assert not stopping.done()
+        late.link.send(frames.Leaving())
+        late.link.send(frames.Detach(1))
+        await asyncio.wait_for(stopping, LIMIT)
+
+    refused = Failure(FailureKind.UNAVAILABLE, "git", "it is stopping")
+    assert late.heard == [frames.Leaving(), frames.OutcomeFrame(1, refused, Load(0))]
 
 
 async def closed(link: CallerLink) -> bool:

@@ -1,6 +1,5 @@
 """How long a Backend lets a call take."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -49,12 +48,14 @@ async def test_a_limit_of_a_tool_may_be_longer_than_that_of_its_backend():
 
 @pytest.mark.parametrize("reset", [True, False])
 async def test_progress_gives_a_call_its_time_anew_unless_it_is_not_to(reset: bool):
-    async with backend_to(silent(), timeout=0.3, reset_on_progress=reset) as world:
+    async with backend_to(silent(), moves_timers=True, timeout=60.0, reset_on_progress=reset) as world:
         attachment = world.open(wants_progress=True)
         call = await called(world)
+        world.clock.advance(50.0)
         report_progress(world, call)
         await event_of(attachment)
-        await asyncio.sleep(0.4)  # beyond the limit; the Backend's own clock stands still
+        world.clock.advance(10.0)
+        world.timers.go_off()
         world.transports[0].deliver(jsonrpc.result_response(b"%d" % call["id"], b"{}"))
         outcome = await outcome_of(attachment)
 

@@ -17,7 +17,7 @@ from actors.core.membership import ReplicaKey, ReplicaState
 from actors.core.outcome import Outcome
 from actors.core.settings import BackendSettings
 from actors.host import BackendHost, Holding
-from actors.refs import ActorGone
+from actors.refs.gone import ActorGone
 from actors.transports.memory import MemoryTransport
 from tests.support.backends import outcome_of
 from tests.support.bus import SECRET, exchange_id

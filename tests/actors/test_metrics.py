@@ -5,8 +5,9 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors import metrics
-from actors.core.breaker import State
-from actors.core.tally import BackendFacts, CallLabels, Report, Tally
+from actors.core.breaker import Event, State
+from actors.core.incident import Incident
+from actors.core.tally import AuditCounts, BackendFacts, CallLabels, Report, Tally
 from actors.metrics import MAX_AHEAD, MAX_SOURCES, SILENT_SECONDS, Metrics
 
 LABELS = CallLabels("git", "tools/call", "ok")
@@ -165,6 +166,107 @@ def test_the_breaker_is_in_exactly_one_state(state):
     assert shown == {other: float(other is state) for other in State}
 
 
+def test_the_breaker_is_counted_by_what_moved_it_and_is_0_before():
+    subject = make_metrics()
+
+    subject.observe([BackendFacts("git", 0, up=True), BackendFacts("git", 1, up=True, transitions=(3, 2, 1, 0, 4, 5))])
+
+    shown = [
+        [
+            value(subject, "only1mcp_breaker_transitions_total", backend="git", replica=replica, event=event.value)
+            for event in Event
+        ]
+        for replica in ("0", "1")
+    ]
+    assert shown == [[0, 0, 0, 0, 0, 0], [3, 2, 1, 0, 4, 5]]
+
+
+def incidents(*noted):
+    tally = Tally()
+    for each in noted:
+        tally.note(*each)
+    return tally
+
+
+def test_retries_are_rendered_by_the_failure_before_them():
+    subject = make_metrics()
+    subject.report(Report("a", 1, incidents((Incident.RETRY, "git", "busy"), (Incident.RETRY, "git", "unavailable"))))
+
+    subject.report(Report("b", 1, incidents((Incident.RETRY, "git", "busy"))))
+
+    name = "only1mcp_retries_total"
+    assert value(subject, name, backend="git", reason="busy") == 2
+    assert value(subject, name, backend="git", reason="unavailable") == 1
+
+
+def test_refused_requests_are_counted_by_limit_and_backend():
+    subject = make_metrics()
+    limited = incidents(*[(Incident.LIMITED, "git", "calm")] * 2, (Incident.LIMITED, "", "quota_calls"))
+
+    subject.report(Report("a", 1, limited))
+
+    assert value(subject, "only1mcp_limited_total", backend="git", limit="calm") == 2
+    assert value(subject, "only1mcp_limited_total", backend="", limit="quota_calls") == 1
+
+
+@pytest.mark.parametrize(
+    ("incident", "name"),
+    [
+        (Incident.HEDGE, "hedges"),
+        (Incident.HEDGE_WON, "hedges_won"),
+        (Incident.EJECTION, "ejections"),
+        (Incident.SESSION_LOST, "sessions_lost"),
+    ],
+)
+def test_every_other_incident_is_a_counter_by_backend_which_is_0_before_the_first(incident, name):
+    subject = make_metrics()
+    subject.observe([BackendFacts("git", 0, up=True), BackendFacts("time", 0, up=True)])
+
+    before = value(subject, f"only1mcp_{name}_total", backend="git")
+    subject.report(Report("a", 1, incidents((incident, "git"), (incident, "git"))))
+
+    assert before == 0
+    assert value(subject, f"only1mcp_{name}_total", backend="git") == 2
+    assert value(subject, f"only1mcp_{name}_total", backend="time") == 0
+
+
+def ejected(subject):
+    return value(subject, "only1mcp_ejections_active", backend="git")
+
+
+def test_a_replica_that_two_ingresses_leave_alone_is_one_ejected_replica():
+    subject = make_metrics()
+
+    subject.report(Report("a", 1, Tally(), {"git": ("git:0", "git:1")}))
+    subject.report(Report("b", 1, Tally(), {"git": ("git:0",)}))
+
+    assert ejected(subject) == 2
+
+
+def test_ejections_are_those_of_the_latest_report_of_each_source_in_whatever_order_they_come():
+    subject = make_metrics()
+    subject.observe([BackendFacts("git", 0, up=True)])
+
+    subject.report(Report("a", 2, Tally()))
+    subject.report(Report("a", 1, Tally(), {"git": ("git:0",)}))
+    late = ejected(subject)
+    subject.report(Report("a", 3, Tally(), {"git": ("git:0",)}))
+
+    assert late == 0
+    assert ejected(subject) == 1
+
+
+def test_what_a_silent_source_left_alone_is_ejected_no_more():
+    clock = Clock()
+    subject = make_metrics(clock)
+    subject.observe([BackendFacts("git", 0, up=True)])
+    subject.report(Report("a", 1, Tally(), {"git": ("git:0",)}))
+
+    clock.now += SILENT_SECONDS
+
+    assert ejected(subject) == 0
+
+
 def test_a_removed_backend_has_no_more_facts_but_keeps_its_counts():
     subject = make_metrics()
     subject.report(report())
@@ -192,9 +294,26 @@ def test_the_text_is_byte_for_byte_what_prometheus_client_writes(names, seconds)
     subject.observe([BackendFacts(name, 0, up=True) for name in names])
     for number, name in enumerate(names):
         subject.report(report("a", number + 1, seconds=seconds, labels=CallLabels(name, "tools/call", "ok")))
+        noted = incidents((Incident.RETRY, name, "busy"), (Incident.HEDGE, name))
+        subject.report(Report("b", number + 1, noted, {name: (f"{name}:0",)}))
 
     assert subject.render() == generate_latest(registry)
 
 
 def test_the_content_type_is_that_of_the_format():
     assert metrics.CONTENT_TYPE == CONTENT_TYPE_PLAIN_0_0_4
+
+
+def test_events_of_the_audit_are_added_up_and_those_that_wait_are_as_each_source_said_last() -> None:
+    metrics = Metrics(version="1")
+    metrics.report(Report("a", 1, Tally(), audit=AuditCounts(5, 1, 2, 7)))
+    metrics.report(Report("a", 1, Tally(), audit=AuditCounts(5, 1, 2, 7)))
+    metrics.report(Report("a", 2, Tally(), audit=AuditCounts(3, 0, 0, 4)))
+    metrics.report(Report("b", 1, Tally(), audit=AuditCounts(1, 0, 0, 2)))
+
+    page = metrics.render().decode()
+
+    assert 'only1mcp_audit_events_total{result="written"} 9.0' in page
+    assert 'only1mcp_audit_events_total{result="lost"} 1.0' in page
+    assert 'only1mcp_audit_events_total{result="dropped"} 2.0' in page
+    assert "only1mcp_audit_waiting 6.0" in page

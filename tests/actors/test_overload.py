@@ -276,7 +276,8 @@ async def test_a_breaker_tripped_by_hand_admits_nobody_until_it_is_reset_and_the
     async with backend_to(handshake_server(), breaker=BreakerSettings(open_seconds=30.0)) as world:
         await world.backend.trip()
         refused = await world.call()
-        await until(lambda: bool(world.router.beats) and world.router.beats[-1][3] == Load(0, State.OPEN, 30.0))
+        by_hand = Load(0, State.OPEN, 30.0, transitions=(0, 0, 0, 0, 1, 0))
+        await until(lambda: bool(world.router.beats) and world.router.beats[-1][3] == by_hand)
         await world.backend.reset()
         admitted = await world.call()
         await until(lambda: world.router.beats[-1][3].breaker is State.CLOSED)

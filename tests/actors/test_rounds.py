@@ -34,7 +34,7 @@ DONE = {"resultType": "complete", "content": []}
 ACCEPT = {"action": "accept", "content": {"name": "x"}}
 
 
-def wanting(state: str | None = None, **requests: Json) -> Json:
+def wanting(state: str | None = None, /, **requests: Json) -> Json:
     """A result that asks."""
     return {
         "resultType": "input_required",

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.core.binding import Binding
 from actors.core.breaker import State
 from actors.core.endpoints import StdioEndpoint
 from actors.core.listing import Facts, Item, Listing
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.revisions import LATEST_HANDSHAKE, Era
+from actors.core.session_state import Bind, Lose, opened
 from actors.core.settings import BackendSettings, Naming
 from actors.core.view import View
 from actors.router import GATHER_SECONDS, LOST_SECONDS, Router
@@ -337,6 +339,74 @@ async def test_beats_keep_a_replica_alive():
     assert await world.nothing_new()
 
 
+async def test_a_life_that_is_proved_to_be_over_is_said_to_start_again_until_the_next_one_reports():
+    world = World("git")
+    await world.router.report(status(listing=listing("a")))
+    await world.next_view()
+
+    await world.router.bury(ReplicaKey("git", 0), "e1")
+    over = (await world.next_view()).backends["git"]
+    await world.router.report(status(epoch="e2"))
+    back = (await world.next_view()).backends["git"]
+
+    assert [(each.epoch, each.state, each.detail) for each in over.replicas] == [
+        ("e1", STARTING, "its process is gone")
+    ]
+    assert over.listing == listing("a")
+    assert [(each.epoch, each.state) for each in back.replicas] == [("e2", UP)]
+
+
+async def test_a_life_that_beats_after_its_burial_is_asked_to_report_and_is_up_again():
+    world = World("git")
+    await world.router.report(status(sequence=3))
+    await world.next_view()
+    await world.router.bury(ReplicaKey("git", 0), "e1")
+    await world.next_view()
+
+    known = await world.router.beat(ReplicaKey("git", 0), "e1", 3, Load())
+    await world.router.report(status(sequence=3))
+
+    assert not known
+    assert (await world.next_view()).backends["git"].up
+
+
+@pytest.mark.parametrize(("index", "epoch"), [(0, "e0"), (0, "e2"), (1, "e1")])
+async def test_only_the_life_that_is_known_can_be_buried(index: int, epoch: str):
+    world = World("git")
+    await world.router.report(status())
+    await world.next_view()
+
+    await world.router.bury(ReplicaKey("git", index), epoch)
+
+    assert await world.nothing_new()
+
+
+async def test_a_life_is_buried_once_however_many_say_so():
+    world = World("git")
+    await world.router.report(status())
+    await world.router.bury(ReplicaKey("git", 0), "e1")
+    await world.next_view()
+
+    await world.router.bury(ReplicaKey("git", 0), "e1")
+
+    assert await world.nothing_new()
+
+
+async def test_sessions_lose_a_life_that_is_over_and_none_that_is_up():
+    world = World("git")
+    session, binding = opened(b"n" * 16, "ada", b""), Binding("git", 1, 0, "e1")
+    await world.router.open_session(session)
+    await world.router.report(status())
+    await world.router.change_session(session, Bind(binding))
+
+    early = await world.router.change_session(session, Lose(binding))
+    await world.router.bury(ReplicaKey("git", 0), "e1")
+    late = await world.router.change_session(session, Lose(binding))
+
+    assert [state.bindings for state in early.states] == [(binding,)]
+    assert [state.bindings for state in late.states] == [(binding.lost,)]
+
+
 # --- what Metrics is told ---
 
 
@@ -354,6 +424,27 @@ async def test_metrics_is_told_the_breaker_and_the_calls_of_the_last_beat_of_thi
 
     assert (told.in_flight, told.breaker) == (7, State.OPEN)
     assert (restarted.in_flight, restarted.breaker) == (0, State.CLOSED)
+
+
+async def test_transitions_of_breakers_are_counted_over_the_lives_of_the_actor():
+    world = World("git")
+    key = ReplicaKey("git", 0)
+    await world.router.report(status(epoch="e1"))
+    await world.router.beat(key, "e1", 1, Load(transitions=(1, 1, 1, 0, 0, 0)))
+    await world.router.beat(key, "e1", 1, Load(transitions=(2, 1, 1, 0, 0, 0)))
+    world.clock.advance(LOST_SECONDS + 0.1)
+    world.router.look_round()
+    lost = world.metrics.observed[-1][0]
+
+    await world.router.report(status(epoch="e2"))
+    await world.router.beat(key, "e2", 1, Load())
+    world.router.look_round()
+    unmoved = world.metrics.observed[-1][0]
+    await world.router.beat(key, "e2", 1, Load(transitions=(1, 0, 0, 0, 0, 1)))
+    world.router.look_round()
+
+    assert lost.transitions == unmoved.transitions == (2, 1, 1, 0, 0, 0)
+    assert world.metrics.observed[-1][0].transitions == (3, 1, 1, 0, 0, 1)
 
 
 async def test_restarts_are_counted_over_the_lives_of_the_actor():

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from actors.core.endpoints import StdioEndpoint
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState
@@ -170,3 +172,18 @@ async def test_whoever_asks_for_the_file_to_be_read_again_is_heard_with_the_orde
 
     assert await world.router.ask_reload() == 1
     assert (await next_orders(world.router, first)).reload_asked == 1
+
+
+async def test_a_router_that_knows_nothing_yet_houses_nobody_and_has_nothing_changed():
+    world, key = World("git"), ReplicaKey("git", 0)
+    last = await next_orders(world.router, Orders("", 0))
+    router = forgetful()
+    early = await router.house(key, "Backends:1")
+    for change in (router.configure([]), router.ask_reload()):
+        with pytest.raises(LookupError):
+            await change
+    await router.adopt(last)
+
+    assert (early, await router.house(key, "Backends:1")) == (False, True)
+    assert [held[0] for held in await router.holdings("Backends:1")] == [key]
+    assert berths(await next_orders(router, last)) == {"git:0": False}

@@ -1,16 +1,17 @@
 """The Router's desk for sessions: who follows hears soon, and a Router that has just started ends nobody's session."""
 
 import asyncio
+import math
 from collections.abc import Collection
 
 from structlog.testing import capture_logs
 
 from actors.core.binding import Binding
-from actors.core.session_book import SessionBook
+from actors.core.session_book import Opening, SessionBook
 from actors.core.session_state import Bind, Found, Lose, SessionState, SetLevel, opened
 from actors.core.settings import Naming, ServerSettings
 from actors.router import GATHER_SECONDS, Router
-from actors.session_desk import SessionDesk
+from actors.session_desk import LOSS_SECONDS, SessionDesk
 from tests.support.control_plane import RecordingMetrics
 from tests.support.hand_clock import HandClock
 
@@ -129,6 +130,37 @@ async def test_nobody_loses_a_replica_that_is_known_to_live() -> None:
     assert [state.bindings for state in late.states] == [(binding.lost,)]
 
 
+async def test_whoever_has_proof_is_believed_of_a_replica_that_is_known_to_live() -> None:
+    desk = desk_of(HandClock(), living={"e1"})
+    desk.open(ONE)
+    binding = Binding("git", 1, 0, "e1")
+    desk.change(ONE, Bind(binding))
+
+    lost = desk.change(ONE, Lose(binding, certain=True))
+
+    assert [state.bindings for state in lost.states] == [(binding.lost,)]
+
+
+async def test_who_comes_late_with_a_loss_hears_for_how_long_it_has_been_known() -> None:
+    clock = HandClock()
+    desk = desk_of(clock)
+    desk.open(ONE)
+    binding = Binding("git", 1, 0, "e1")
+    desk.change(ONE, Bind(binding))
+
+    known = [desk.change(ONE, Lose(binding)).lost_for]
+    clock.advance(1.5)
+    known.append(desk.change(ONE, Lose(binding)).lost_for)
+    desk.change(ONE, Bind(Binding("git", 3, 1, "e2")))
+    clock.advance(1.0)
+    known.append(desk.change(ONE, Lose(binding)).lost_for)
+    clock.advance(LOSS_SECONDS)
+    known.append(desk.change(ONE, Lose(binding)).lost_for)
+
+    assert known == [None, 1.5, 2.5, math.inf]
+    assert [state.bindings for state in desk.find([ONE]).states] == [(Binding("git", 3, 1, "e2"),)]
+
+
 async def test_a_change_is_not_lost_on_a_desk_that_has_just_opened() -> None:
     desk = desk_of(HandClock(), gather_seconds=8.0)
 
@@ -177,7 +209,7 @@ async def test_the_router_keeps_sessions_within_the_limits_of_its_server() -> No
     await router.tell_sessions((), (other.nonce,))
     news = await asyncio.wait_for(router.session_news("g1", 0), LIMIT)
 
-    assert admitted == [True, True, True]
+    assert admitted == [Opening.OPENED] * 3
     assert found == Found(changed.states, (ONE.nonce, TWO.nonce))
     assert set(news.ended) == {ONE.nonce, TWO.nonce, other.nonce}
 

@@ -241,8 +241,8 @@ async def test_an_answer_in_another_encoding_than_it_claims_is_not_mcp() -> None
     ("status", "kind"),
     [
         (400, FailureKind.PROTOCOL),
-        (401, FailureKind.PROTOCOL),
-        (403, FailureKind.PROTOCOL),
+        (401, FailureKind.UNAUTHORIZED),
+        (403, FailureKind.UNAUTHORIZED),
         (404, FailureKind.PROTOCOL),
         (429, FailureKind.UNAVAILABLE),
         (500, FailureKind.PROTOCOL),

@@ -1,17 +1,13 @@
-"""Two gateways for all tests that kill a part of them: each finds them whole, and waits until they are whole again."""
+"""A gateway for all tests of traffic: each finds it whole, and waits until it is whole again.
+
+Each folder below has what its tests share, and all of that ends with the folder: a Ray at rest is not for nothing.
+"""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cluster import Cluster, cluster_in
 from tests.support.traffic import Traffic, traffic_in
-
-
-@pytest.fixture(scope="package")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster_in(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
 
 
 @pytest.fixture(scope="package")

@@ -1,15 +1,20 @@
-"""Where replicas run: many in one process, which comes back with all of them; some in processes of their own."""
+"""Where replicas run: many in one process, which comes back with all of them; some in processes of their own; on which
+node those are."""
 
 import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from actors.core.packing import PROCESSES_PER_CPU
 from tests.support.cluster_actors import ENVIRON, NAMESPACE, Actors, actors_of
 from tests.support.cluster_callers import Caller, Target, WrongAnswer
+from tests.support.cluster_nodes import joined_node
+from tests.support.cluster_ray import other_ray
 from tests.support.gateway_process import GatewayProcess, gateway, module
 from tests.support.processes import eventually, listening
 
@@ -23,7 +28,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
     """Five backends that share two processes, one with an environment and one with resources of its own."""
     own = module("tests.support.echo_server", "--stdio") | {"runtime_env": {"env_vars": {"O1M_PLACE": "its own"}}}
     with listening("tests.support.echo_server", "--http", "0") as server:
-        servers = {name: {"url": server.url} for name in SHARED}
+        servers: dict[str, Any] = {name: {"url": server.url} for name in SHARED}
         servers |= {"own": own, "needy": {"url": server.url, "resources": {"num_cpus": 0.5}}}
         folder = tmp_path_factory.mktemp("placement")
         with gateway(folder, servers, sections={"server": {"density": 3}}, environ=ENVIRON) as gateway_process:
@@ -100,3 +105,21 @@ def test_a_server_sees_the_environment_of_its_process(running: GatewayProcess) -
     assert environments
     assert all(b"O1M_PLACE=its own" in each for each in environments)
     assert os.environ.get("O1M_PLACE") is None
+
+
+async def test_replicas_fill_the_node_of_the_command_before_they_go_to_another(tmp_path: Path) -> None:
+    room = PROCESSES_PER_CPU  # the first node has one CPU
+    sections = {"server": {"density": 1, "start_concurrency": 1}}
+    with (
+        other_ray(cpus=1) as ray,
+        joined_node(ray, "far") as far,
+        listening("tests.support.echo_server", "--http", "0") as server,
+    ):
+        servers: dict[str, Any] = {f"b{number}": {"url": server.url} for number in range(room + 2)}
+        servers["chosen"] = {"url": server.url, "placement": {"labels": {"place": "far"}}}
+        with gateway(tmp_path, servers, sections=sections, arguments=("--address", ray.address), environ=ENVIRON):
+            actors = [actor for actor in await ray.actors.alive() if actor.name.startswith("Backend:")]
+
+    on_far = {actor.name for actor in actors if actor.node == far.id}
+    assert len(actors) == room + 3
+    assert on_far == {f"Backend:b{room}:0", f"Backend:b{room + 1}:0", "Backend:chosen:0"}

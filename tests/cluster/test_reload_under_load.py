@@ -17,7 +17,7 @@ RELOADS = 16
 
 async def test_reloads_under_load_fail_no_call_touch_nothing_unchanged_and_leave_nothing(traffic: Traffic) -> None:
     await traffic.whole()
-    original = traffic.configured
+    original = traffic.running.configured
     changing = versions(original)
     for _ in range(2):  # what is made once, at the first reload, is no leak
         await reload_with(traffic, next(changing))
@@ -30,7 +30,7 @@ async def test_reloads_under_load_fail_no_call_touch_nothing_unchanged_and_leave
             await eventually(partial(has_made, load, enough), 30)
     after = await settled(traffic, before)
     seen = reloads(traffic)
-    traffic.configure(original)
+    traffic.running.configure(original)
     await eventually(lambda: reloads(traffic) > seen, 30)
 
     assert load.troubled == []
@@ -45,15 +45,15 @@ def has_made(load: Load, calls: int) -> bool:
 
 async def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of(traffic: Traffic) -> None:
     await traffic.whole()
-    original = traffic.configured
+    original = traffic.running.configured
     async with traffic.load(STEADY, callers=2) as load:
-        traffic.configure({**original, "guest": {"url": "no address"}})
+        traffic.running.configure({**original, "guest": {"url": "no address"}})
         await eventually(lambda: "not reloaded: nothing has changed" in traffic.running.output(), 30)
         servers = await traffic.servers()
         seen = reloads(traffic)
-        traffic.configure({**original, "steady": {**original["steady"], "timeout": 33}})
+        traffic.running.configure({**original, "steady": {**original["steady"], "timeout": 33}})
         await eventually(lambda: reloads(traffic) > seen, 30)
-        traffic.configure(original)
+        traffic.running.configure(original)
         await eventually(lambda: reloads(traffic) > seen + 1, 30)
 
     assert load.troubled == []

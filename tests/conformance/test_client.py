@@ -5,15 +5,17 @@ The scenarios run once, all behind the same gateway; each test then looks at one
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from tests.support.conformance_actions import ACTIONS, CALL_SECONDS, connect
 from tests.support.conformance_client import client_run
 from tests.support.conformance_tool import ConformanceTool, Verdict, report
-from tests.support.gateway_process import gateway
+from tests.support.gateway_process import READY_SECONDS, GatewayProcess, await_line
+from tests.support.processes import eventually
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(300)]
 
@@ -24,6 +26,8 @@ SCENARIOS = {
         "elicitation-sep1034-client-defaults",
         "sse-retry",
         "json-schema-2020-12-preservation",
+        "auth/client-credentials-basic",
+        "auth/client-credentials-jwt",
     ],
     "2026-07-28": [
         "tools_call",
@@ -34,9 +38,12 @@ SCENARIOS = {
         "http-invalid-tool-headers",
         "json-schema-ref-no-deref",
         "json-schema-2020-12-preservation",
+        "auth/client-credentials-basic",
+        "auth/client-credentials-jwt",
     ],
 }
-"""What is not about authorization, by the revision that the tool speaks to the gateway."""
+"""By the revision that the tool speaks to the gateway. `tests/README.md` says why other scenarios about authorization
+are not here."""
 
 MODES = ("legacy", "auto")
 """The eras in which the gateway is called, one after the other: a scenario has to stand both."""
@@ -57,21 +64,56 @@ CASES = [Case(scenario, revision) for revision, scenarios in SCENARIOS.items() f
 
 
 @pytest.fixture(scope="module")
-def verdicts(tool: ConformanceTool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[Case, Verdict]]:
+def verdicts(
+    tool: ConformanceTool, running: GatewayProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[Case, Verdict]]:
     with ExitStack() as stack:
         runs = {}
         for case in CASES:
             folder = tmp_path_factory.mktemp("scenario")
             runs[case] = stack.enter_context(client_run(tool, case.scenario, case.revision, folder))
         told = {case: run.told() for case, run in runs.items()}
-        servers = {case.backend: {"url": url} for case, (url, _) in told.items()}
+        servers = {
+            case.backend: {"url": url, **credentials(case.scenario, url, context)}
+            for case, (url, context) in told.items()
+        }
         mishaps = {}
-        with gateway(tmp_path_factory.mktemp("client"), servers) as running:
+        with added_to(running, servers):
             for case, run in runs.items():
                 url, context = running.server_url(case.backend), told[case][1]
                 mishaps[case] = [await_action(case.scenario, url, mode, context) for mode in MODES]
                 run.dismiss()
         yield {case: run.verdict(*filter(None, mishaps[case])) for case, run in runs.items()}
+
+
+def credentials(scenario: str, url: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """What the configuration has beside the URL: `auth`, where the scenario is about that."""
+    if not scenario.startswith("auth/"):
+        return {}
+    auth = {"kind": "client_credentials", "client_id": context["client_id"]}
+    if "private_key_pem" in context:
+        return {"auth": {**auth, "private_key": context["private_key_pem"], "algorithm": context["signing_algorithm"]}}
+    origin, _, path = url.removesuffix("/").rpartition("/")
+    said = httpx.get(f"{origin}/.well-known/oauth-protected-resource/{path}").raise_for_status().json()
+    return {"auth": {**auth, "client_secret": context["client_secret"], "issuer": said["authorization_servers"][0]}}
+
+
+@contextmanager
+def added_to(running: GatewayProcess, servers: Mapping[str, dict[str, Any]]) -> Iterator[None]:
+    """Have the gateway serve these as well, as long as the block lasts."""
+    original = running.configured
+    running.configure({**original, **servers})
+    await_line(running, f"reloaded: {len(servers)} added")
+
+    def all_up() -> bool:
+        page = httpx.get(f"{running.origin}/health").json()
+        return bool(page["backends"] == dict.fromkeys(("up", "total"), len(original) + len(servers)))
+
+    asyncio.run(eventually(all_up, READY_SECONDS))
+    try:
+        yield
+    finally:
+        running.configure(original)
 
 
 def await_action(scenario: str, url: str, mode: str, context: Mapping[str, Any]) -> str | None:

@@ -61,6 +61,8 @@ class Model(RuleBasedStateMachine):
         self.breaker = Breaker(self.settings, None if luck is None else lambda: luck)
         self.now = 0.0
         self.state = State.CLOSED
+        self.events = []
+        """What moved it, in order."""
         self.streak = 0
         """Failures in a row while closed, successes in a row while half-open."""
         self.ended = []
@@ -81,7 +83,7 @@ class Model(RuleBasedStateMachine):
         permit = self.breaker.admit(self.now)
 
         if self.state is State.OPEN and self.now >= self.probes_at:
-            self.change(State.HALF_OPEN)
+            self.change(State.HALF_OPEN, Event.OPEN_ELAPSED)
         full = self.state is State.HALF_OPEN and len(self.current) >= self.settings.probe_limit
         assert (permit is None) == (self.state is State.OPEN or full)
         if permit is not None:
@@ -106,15 +108,15 @@ class Model(RuleBasedStateMachine):
         if self.state is State.HALF_OPEN and success:
             self.streak += 1
             if self.streak == self.settings.successes_to_close:
-                self.change(State.CLOSED)
+                self.change(State.CLOSED, Event.PROBES_SUCCEEDED)
         elif self.state is State.HALF_OPEN:
             self.rounds += 1
-            self.change(State.OPEN)
+            self.change(State.OPEN, Event.PROBE_FAILED)
         else:
             self.streak = 0 if success else self.streak + 1
             self.ended.append((self.now, not success))
             if not success and (self.streak == self.settings.failure_threshold or self.too_many_failed()):
-                self.change(State.OPEN)
+                self.change(State.OPEN, Event.TRIPPED)
 
     @precondition(lambda self: self.current)
     @rule(data=st.data())
@@ -133,20 +135,21 @@ class Model(RuleBasedStateMachine):
     @rule()
     def somebody_trips_it(self):
         self.breaker.trip(self.now)
-        self.change(State.OPEN)
+        self.change(State.OPEN, Event.TRIPPED_BY_HAND)
 
     @rule()
     def somebody_resets_it(self):
         self.breaker.reset(self.now)
-        self.change(State.CLOSED)
+        self.change(State.CLOSED, Event.RESET_BY_HAND)
 
     def too_many_failed(self):
         tenth = self.settings.window_seconds / 10
         recent = [failed for when, failed in self.ended if self.now // tenth - when // tenth < 10]
         return len(recent) >= self.settings.min_calls and sum(recent) / len(recent) >= self.settings.error_rate
 
-    def change(self, state):
+    def change(self, state, event):
         self.state = state
+        self.events.append(event)
         self.streak = 0
         self.ended = []
         self.rounds = 0 if state is State.CLOSED else self.rounds
@@ -160,6 +163,8 @@ class Model(RuleBasedStateMachine):
         assert self.breaker.state is self.state
         left = max(0.0, self.probes_at - self.now) if self.state is State.OPEN else None
         assert self.breaker.retry_after(self.now) == (None if left is None else pytest.approx(left, abs=1e-9))
+        counts = tuple(self.events.count(event) for event in Event)
+        assert self.breaker.transitions == (counts if any(counts) else ())
 
 
 TestModel = Model.TestCase
@@ -345,6 +350,35 @@ def test_calls_under_way_when_it_is_reset_say_nothing_any_more():
         breaker.record(permit, success=False, now=2.0)
 
     assert breaker.state is State.CLOSED
+
+
+def test_with_another_server_in_the_place_of_the_failed_one_an_open_breaker_tries_it_at_once():
+    breaker = opened()
+
+    breaker.renew(9.5)
+
+    assert breaker.admit(9.5) is not None
+    assert breaker.state is State.HALF_OPEN
+
+
+def test_what_was_opened_by_hand_stays_open_for_another_server_too():
+    breaker = Breaker(SETTINGS)
+    breaker.trip(0.0)
+
+    breaker.renew(1.0)
+
+    assert breaker.admit(1.0) is None
+    assert breaker.retry_after(1.0) == 9.0
+
+
+@pytest.mark.parametrize("now", [0.0, 10.0])
+def test_another_server_changes_nothing_unless_it_is_open(now):
+    closed, probing = Breaker(SETTINGS), half_open()
+
+    closed.renew(now)
+    probing.renew(now)
+
+    assert (closed.state, probing.state) == (State.CLOSED, State.HALF_OPEN)
 
 
 def test_every_event_moves_some_state_and_every_state_can_be_moved_by_hand():

@@ -11,7 +11,7 @@ from actors.core.naming import Owned
 from actors.core.settings import Naming
 
 
-def item(kind: Kind, identity: str, **members: object) -> Item:
+def item(kind: Kind, identity: str, /, **members: object) -> Item:
     return Item(identity, json.dumps({"x-first": 1, IDENTITY[kind]: identity, **members}).encode())
 
 

@@ -65,6 +65,8 @@ def test_limits_breakers_clients_and_their_requests_eject_nobody():
         FailureKind.UNSUPPORTED,
         FailureKind.SUPERSEDED,
         FailureKind.REPLAYED,
+        FailureKind.SESSION_LOST,
+        FailureKind.UNAUTHORIZED,
     }
 
 

@@ -41,6 +41,19 @@ def test_a_breaker_that_is_not_open_any_more_refuses_nothing():
         assert not word.is_refusing(101.0)
 
 
+def test_a_refusal_that_is_forgotten_is_not_heard_again_from_the_same_news():
+    word, load = LastWord(), Load(0, State.OPEN, retry_after=30.0)
+    word.hear(load, 0, 100.0)
+
+    word.forget_refusal()
+    word.hear(load, 0, 101.0)
+    tried = not word.is_refusing(101.0)
+    word.hear(Load(0, State.OPEN, retry_after=29.0), 0, 101.0)
+
+    assert tried
+    assert word.is_refusing(101.0)
+
+
 def test_before_anything_was_heard_nobody_is_there_and_nothing_refused():
     word = LastWord()
 

@@ -15,7 +15,8 @@ def keys(backends: int, replicas: int = 1) -> list[ReplicaKey]:
 
 
 def placed(wanted: list[ReplicaKey], density: int | None = None, cpus: float = 2) -> tuple[Packing, list[str]]:
-    packing = Packing(density, expected=len(wanted))
+    packing = Packing(density)
+    packing.expect(wanted)
     return packing, [packing.place(key, own=False, cpus=cpus) for key in wanted]
 
 
@@ -73,6 +74,31 @@ def test_replicas_of_one_backend_share_one_only_when_there_is_no_room_elsewhere(
     assert {len(held) for held in packing.hosts.values()} == {2, 3}
 
 
+def test_replicas_that_are_all_replaced_before_they_end_need_no_other_process() -> None:
+    for density, backends, held_by_each in ((None, 40, 5), (4, 40, 4), (4, 4, 4)):
+        old = keys(backends)
+        packing, _ = placed(old, density, cpus=2)
+        processes = list(packing.hosts)
+
+        new = [ReplicaKey(key.backend, 1) for key in old]
+        packing.expect(new)
+        for key in new:
+            packing.place(key, own=False, cpus=2)
+        ended = [packing.leave(key) for key in old]
+
+        assert set(ended) == {""}
+        assert list(packing.hosts) == processes
+        assert {len(held) for held in packing.hosts.values()} == {held_by_each}
+
+
+def test_those_that_replace_single_ones_are_single_too() -> None:
+    packing, _ = placed(keys(6), cpus=2)
+    new = [ReplicaKey(key.backend, 1) for key in keys(6)]
+    packing.expect(new)
+
+    assert [packing.place(key, own=False, cpus=2) for key in new] == [""] * 6
+
+
 def test_the_name_of_a_process_is_never_used_again() -> None:
     packing = Packing(1000)
     first = packing.place(ReplicaKey("a", 0), own=False, cpus=1)
@@ -92,19 +118,31 @@ def test_whatever_their_number_processes_stay_few(count: int, cpus: float) -> No
 class Moving(RuleBasedStateMachine):
     """Replicas come and go; the cluster grows and shrinks."""
 
-    @initialize(density=st.none() | st.integers(1, 5), expected=st.integers(0, 40))
-    def begin(self, density: int | None, expected: int) -> None:
-        self.packing = Packing(density, expected=expected)
+    @initialize(density=st.none() | st.integers(1, 5))
+    def begin(self, density: int | None) -> None:
+        self.packing = Packing(density)
         self.where: dict[ReplicaKey, str] = {}
+        self.own: dict[ReplicaKey, bool] = {}
+        self.staying: set[ReplicaKey] = set()
         self.index = 0
+
+    @rule(data=st.data(), coming=st.integers(0, 20))
+    def order(self, data: st.DataObject, coming: int) -> None:
+        """Some of those that are there are about to be replaced, and others will come."""
+        stay = data.draw(st.sets(st.sampled_from(sorted(self.where)))) if self.where else set()
+        self.staying = {key for key in stay if not self.own[key]} | {ReplicaKey("z", -n) for n in range(1, coming)}
+        self.packing.expect(self.staying)
 
     @rule(backend=st.sampled_from("abcdefgh"), own=st.booleans(), cpus=st.floats(0, 3))
     def come(self, backend: str, own: bool, cpus: float) -> None:
         self.index += 1
         key = ReplicaKey(backend, self.index)
-        before, density = self.packing.hosts, self.packing.density(cpus)
+        before = {name: [each for each in held if each in self.staying] for name, held in self.packing.hosts.items()}
 
         host = self.where[key] = self.packing.place(key, own=own, cpus=cpus)
+        self.own[key] = own
+        self.staying |= set() if own else {key}
+        density = self.packing.density(cpus)
 
         assert (host == "") == (own or density == 1)
         if host:
@@ -116,13 +154,13 @@ class Moving(RuleBasedStateMachine):
             beside = {other.backend for other in before.get(host, ())}
             assert backend not in beside or (not apart and len(before) >= processes_of(cpus))
             assert host not in before or len(before[host]) < density
-            assert len(self.packing.hosts[host]) <= density
 
     @rule(data=st.data())
     def go(self, data: st.DataObject) -> None:
         if self.where:
             key = data.draw(st.sampled_from(sorted(self.where)))
             host = self.where.pop(key)
+            self.staying.discard(key)
             assert self.packing.leave(key) == ("" if host in self.where.values() else host)
 
     @invariant()

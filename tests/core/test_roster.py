@@ -53,6 +53,31 @@ def test_the_same_configuration_again_changes_nothing() -> None:
     assert (roster.version, dict(roster.berths)) == (version, berths)
 
 
+def test_what_was_added_by_hand_is_no_part_of_what_a_configuration_changes() -> None:
+    roster = roster_of(stdio())
+    roster.add(Added(stdio("web"), b"{}"))
+
+    assert roster.configure([stdio()]) == Changes(unchanged=("git",))
+    assert roster.configure([]) == Changes(removed=("git",))
+
+
+def test_a_berth_is_housed_once_and_only_if_it_is_there() -> None:
+    roster = roster_of(stdio())
+    version, key = roster.version, ReplicaKey("git", 0)
+
+    assert roster.house(key, "Backends:1")
+    assert roster.house(key, "Backends:1")
+    assert not roster.house(ReplicaKey("git", 1), "Backends:1")
+    assert (roster.version, roster.berths[key].host) == (version + 1, "Backends:1")
+
+
+def test_who_stays_neither_retires_nor_is_replaced() -> None:
+    roster = roster_of(stdio(), stdio("web"), stdio("old"))
+    roster.configure([stdio(command="y"), stdio("web")])
+
+    assert [str(berth.key) for berth in roster.orders(GENERATION).staying] == ["web:0", "git:1"]
+
+
 def test_a_removed_backend_retires_and_its_number_is_never_used_again() -> None:
     roster = roster_of(stdio(), stdio("web"))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.core.recent_ends import KEEP_SECONDS
-from actors.core.session_book import MAX_NEWS, SessionBook
+from actors.core.session_book import MAX_NEWS, Opening, SessionBook
 from actors.core.session_state import SessionNews, SessionState, SetLevel, Subscribe, opened
 from actors.core.settings import ServerSettings
 
@@ -80,6 +80,26 @@ def test_at_the_limit_the_longest_unused_session_of_the_same_owner_makes_room() 
 
     assert sessions.open(state(3), 6.0)
     assert living(sessions) == [1, 3, 9]
+
+
+def test_a_quota_refuses_a_session_and_ends_none_whatever_the_endpoint() -> None:
+    sessions = book()
+    sessions.open(state(1, "\0alice"), 0.0, 2)
+    sessions.open(state(2, "git\0alice"), 1.0, 2)
+
+    assert sessions.open(state(3, "files\0alice"), 2.0, 2) is Opening.OVER_QUOTA
+    assert sessions.open(state(1, "\0alice"), 3.0, 2) is Opening.OPENED
+    assert sessions.open(state(4, "\0bob"), 4.0, 2) is Opening.OPENED
+    assert living(sessions) == [1, 2, 4]
+
+
+def test_a_session_that_ended_is_not_counted_against_the_quota() -> None:
+    sessions = book()
+    sessions.open(state(1, "\0alice"), 0.0, 1)
+    sessions.end([nonce(1)], 1.0)
+
+    assert sessions.open(state(2, "\0alice"), 2.0, 1) is Opening.OPENED
+    assert sessions.open(state(3, "\0alice"), 3.0, 1) is Opening.OVER_QUOTA
 
 
 def test_where_all_is_full_an_owner_gets_room_from_his_own_sessions_only() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.core.incident import Incident, IncidentLabels
 from actors.core.outcome import Failure, FailureKind, Reply
 from actors.core.revisions import Era
 from actors.core.tally import BOUNDS, METHODS, OTHER, OUTCOMES, OVERFLOW, CallLabels, Tally, outcome_label
@@ -17,10 +18,15 @@ LABELS = st.builds(
 )
 CALLS = st.lists(st.tuples(LABELS, st.floats(0, 100)), max_size=12)
 STATUSES = st.lists(st.integers(0, 700), max_size=5)
+INCIDENTS = st.lists(
+    st.tuples(st.sampled_from(Incident), st.sampled_from(["git", "time"]), st.sampled_from(["", "busy"])), max_size=8
+)
 
 
-def tally_of(calls, statuses=(), **options):
+def tally_of(calls, statuses=(), incidents=(), **options):
     tally = Tally(**options)
+    for incident in incidents:
+        tally.note(*incident)
     for labels, seconds in calls:
         tally.count(labels, seconds)
     for status in statuses:
@@ -35,7 +41,7 @@ def merged(*tallies, **options):
     return total
 
 
-TALLIES = st.builds(tally_of, CALLS, STATUSES)
+TALLIES = st.builds(tally_of, CALLS, STATUSES, INCIDENTS)
 
 
 @given(tallies=st.lists(TALLIES, max_size=5), data=st.data())
@@ -106,6 +112,20 @@ def test_a_call_is_in_the_first_bucket_whose_bound_it_does_not_exceed(seconds):
     assert latencies.nanoseconds == pytest.approx(seconds * 1e9, abs=1)
 
 
+def test_incidents_are_counted_apart_until_there_are_too_many():
+    tally = tally_of([], incidents=[(Incident.RETRY, "git", "busy"), (Incident.RETRY, "git", "busy")], max_series=1)
+
+    tally.note(Incident.EJECTION, "git")
+    tally.note(Incident.EJECTION, "time")
+
+    overflow = IncidentLabels(Incident.EJECTION, OTHER, OTHER)
+    assert tally.incidents == {IncidentLabels(Incident.RETRY, "git", "busy"): 2, overflow: 2}
+    assert merged(tally, tally, max_series=1).incidents == {
+        IncidentLabels(Incident.RETRY, "git", "busy"): 4,
+        overflow: 4,
+    }
+
+
 def test_what_clients_make_up_is_counted_as_other():
     tally = tally_of([(CallLabels("git", f"made/up/{number}", f"odd{number}"), 1.0) for number in range(100)])
 
@@ -124,10 +144,11 @@ def test_a_tally_is_false_until_it_counts_something():
     assert not Tally()
     assert tally_of([(CallLabels("git", "tools/call", "ok"), 1.0)])
     assert tally_of([], [200])
+    assert tally_of([], incidents=[(Incident.HEDGE, "git")])
 
 
 def test_a_tally_survives_the_way_between_processes():
-    tally = tally_of([(CallLabels("git", "tools/call", "ok"), 1.0)], [200])
+    tally = tally_of([(CallLabels("git", "tools/call", "ok"), 1.0)], [200], [(Incident.RETRY, "git", "busy")])
 
     assert pickle.loads(pickle.dumps(tally)) == tally  # noqa: S301 - our own bytes
 

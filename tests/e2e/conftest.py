@@ -1,15 +1,17 @@
-"""One gateway for the tests that only talk to it: starting one takes longer than most of them."""
+"""Two gateways for the tests that only talk to them: starting one takes longer than most of them."""
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.cross_era_survey import cross_era_servers
 from tests.support.gateway_process import GatewayProcess, chaos, gateway, module
+from tests.support.guarded import guarded_gateway
 from tests.support.processes import Listening, listening
 
 
@@ -31,20 +33,29 @@ def fixtures() -> Iterator[dict[str, Listening]]:
     with ExitStack() as stack:
         yield {
             era: stack.enter_context(listening("tests.support.fixture_server", "--http", "0", "--era", era))
-            for era in ("both", "legacy", "modern")
+            for era in ("legacy", "modern")
         }
 
 
 @pytest.fixture(scope="package")
+def legacy(fixtures: dict[str, Listening]) -> dict[str, Any]:
+    """A configuration entry for the one of the handshake era."""
+    return {"type": "http", "url": fixtures["legacy"].url}
+
+
+@pytest.fixture(scope="package")
 def running(
-    tmp_path_factory: pytest.TempPathFactory, repository: Path, fixtures: dict[str, Listening]
+    tmp_path_factory: pytest.TempPathFactory,
+    repository: Path,
+    fixtures: dict[str, Listening],
+    legacy: dict[str, Any],
 ) -> Iterator[GatewayProcess]:
-    """A gateway in front of real servers, polite and otherwise."""
+    """A gateway in front of real servers, polite and otherwise, and of those for clients of every kind."""
     servers = {
         "demo": module("serve_app.demonstration"),
         "time": module("mcp_server_time"),
         "git": module("mcp_server_git", "--repository", str(repository)),
-        "legacy": {"type": "http", "url": fixtures["legacy"].url},
+        "legacy": legacy,
         "modern": {"url": fixtures["modern"].url, "headers": {"X-Api-Token": "upstream-secret"}},
         "stdio": module("tests.support.fixture_server", "--stdio"),
         "chaos": {**chaos(), "timeout": 3},
@@ -55,10 +66,13 @@ def running(
         "pair": {**module("tests.support.echo_server"), "replicas": 2},
         "tasks": {**module("tests.support.tasks_server", "--stdio", "--era", "modern"), "replicas": 2},
     }
-    with gateway(tmp_path_factory.mktemp("e2e"), servers) as process:
+    folder = tmp_path_factory.mktemp("e2e")
+    with cross_era_servers() as of_every_kind, gateway(folder, {**servers, **of_every_kind}) as process:
         yield process
 
 
 @pytest.fixture(scope="package")
-def python() -> str:
-    return sys.executable
+def guarded(tmp_path_factory: pytest.TempPathFactory, legacy: dict[str, Any]) -> Iterator[GatewayProcess]:
+    """A gateway of several ingress replicas that wants credentials; tests change its servers and put them back."""
+    with guarded_gateway(tmp_path_factory.mktemp("guarded"), legacy) as process:
+        yield process

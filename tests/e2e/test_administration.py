@@ -3,22 +3,23 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.gateway_process import GatewayProcess, await_line, gateway, module
-from tests.support.processes import ROOT
+from serve_app.cli.desk import TOKEN_VARIABLE
+from tests.support.gateway_process import GatewayProcess, await_line
+from tests.support.guarded import KEY, KEY_HEADER, LEGACY
 
 pytestmark = pytest.mark.e2e
 
-ECHO = module("tests.support.echo_server")
+LOOKS = 4
+"""So many in a row see the same, each over a connection of its own: then all ingress replicas do."""
 
 
 class Site:
@@ -26,24 +27,16 @@ class Site:
 
     def __init__(self, running: GatewayProcess) -> None:
         self.running = running
-        self.config = running.log.with_suffix(".json")
-        self._tree: dict[str, Any] = json.loads(self.config.read_text())
-
-    def only1mcp(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        words = list(arguments)
-        at = words.index("--") if "--" in words else len(words)
-        words[at:at] = ["--port", str(self.running.port)]
-        command = [sys.executable, "-m", "serve_app.cli.main", *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+        self.only1mcp = running.only1mcp
 
     def write(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Change the servers of the file, and put it there as editors do."""
-        change(self._tree["mcpServers"])
-        fresh = self.config.with_suffix(".new")
-        fresh.write_text(json.dumps(self._tree))
-        fresh.replace(self.config)
+        """Change the servers of the file."""
+        servers = self.running.configured
+        change(servers)
+        self.running.configure(servers)
 
     def tools(self) -> set[str]:
+        """The tools of all servers but the one that has many."""
         meta = {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
@@ -54,14 +47,16 @@ class Site:
             "mcp-protocol-version": "2026-07-28",
             "mcp-method": "tools/list",
             "accept": "application/json, text/event-stream",
+            **KEY_HEADER,
         }
         answer = httpx.post(self.running.url, json=body, headers=headers, timeout=10.0)
-        return {tool["name"] for tool in answer.json()["result"]["tools"]}
+        names = {tool["name"] for tool in answer.json()["result"]["tools"]}
+        return {name for name in names if not name.startswith(f"{LEGACY}__")}
 
     def has_tools(self, *names: str) -> None:
-        """Wait until these are the tools."""
+        """Wait until these are the tools, at every ingress replica."""
         deadline = time.monotonic() + 30.0
-        while (found := self.tools()) != set(names):
+        while (found := [self.tools() for _ in range(LOOKS)]) != [set(names)] * LOOKS:
             assert time.monotonic() < deadline, (found, self.running.output()[-3000:])
             time.sleep(0.1)
 
@@ -70,18 +65,19 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with gateway(tmp_path_factory.mktemp("site"), {"kept": ECHO, "other": ECHO}) as running:
-        yield Site(running)
+def site(guarded: GatewayProcess) -> Site:
+    return Site(guarded)
 
 
 def test_the_servers_are_listed_and_tried(site: Site) -> None:
     listed = site.only1mcp("list")
-    tried = site.only1mcp("test", "kept")
+    unknown = site.only1mcp("test", "kept")
+    tried = site.only1mcp("test", "kept", **{TOKEN_VARIABLE: KEY})
 
     assert (listed.returncode, tried.returncode) == (0, 0), (listed, tried)
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["server", "kept", "other"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["server", "kept", LEGACY, "other"]
     assert tried.stdout.startswith("kept: 1 tool after ")
+    assert (unknown.returncode, unknown.stdout) == (1, "kept: a credential is required (-32600)\n")
 
 
 def test_a_server_is_added_called_and_removed_without_a_restart(site: Site) -> None:
@@ -102,7 +98,7 @@ def test_a_changed_file_is_applied_by_itself_and_touches_nothing_else(site: Site
     kept = {replica["index"] for replica in _server(site, "kept")["replicas"]}
 
     site.write(lambda servers: servers.update(fresh=servers.pop("other")))
-    await_line(site.running, "reloaded: 1 added, 0 changed, 1 removed, 1 untouched", 30.0)
+    await_line(site.running, "reloaded: 1 added, 0 changed, 1 removed, 2 untouched", 30.0)
     site.has_tools("kept__echo", "fresh__echo")
     site.write(lambda servers: servers.update(other=servers.pop("fresh")))
     site.has_tools("kept__echo", "other__echo")
@@ -132,7 +128,7 @@ def test_a_reload_is_done_when_it_is_asked_for(site: Site, ask: str) -> None:
 
     if ask == "command":
         asked = site.only1mcp("reload")
-        assert (asked.returncode, asked.stdout) == (0, "reloaded: 0 added, 0 changed, 0 removed, 2 untouched\n")
+        assert (asked.returncode, asked.stdout) == (0, "reloaded: 0 added, 0 changed, 0 removed, 3 untouched\n")
     else:
         os.kill(site.running.process.pid, signal.SIGHUP)
 

@@ -1,47 +1,22 @@
 """Who is let in, over HTTP against the running command."""
 
-import hashlib
 import json
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import jwt
 import pytest
 
-from tests.support.gateway_process import GatewayProcess, gateway, module
+from tests.support.gateway_process import GatewayProcess
+from tests.support.guarded import ISSUER, KEY, KEY_HEADER, SECRET, token
 from tests.support.sdk_client import MODERN_HEADERS, modern
 
 pytestmark = pytest.mark.e2e
 
-KEY = "o1m_the-key-of-the-end-to-end-test"
-SECRET = "a shared secret of more than thirty-two bytes"
-ISSUER = "https://login.example.org"
-AUDIENCE = "https://mcp.example.org"
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    folder = tmp_path_factory.mktemp("guarded")
-    (folder / "secret").write_text(SECRET)
-    auth = {
-        "issuers": [{"issuer": ISSUER, "audience": AUDIENCE, "algorithms": ["HS256"], "key_file": "secret"}],
-        "api_keys": [{"name": "test", "hash": f"sha256:{hashlib.sha256(KEY.encode()).hexdigest()}"}],
-    }
-    servers = {"demo": module("serve_app.demonstration")}
-    with gateway(folder, servers, sections={"auth": auth}, arguments=("--host", "0.0.0.0")) as process:
-        yield process
-
-
-def token(**claims: object) -> str:
-    now = int(time.time())
-    return jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "exp": now + 3600, **claims}, SECRET, "HS256")
-
 
 def ask(guarded: GatewayProcess, **headers: str) -> httpx.Response:
-    question = modern("tools/call", name="demo__echo", arguments={"text": "let in"})
-    routing = {"Mcp-Method": "tools/call", "Mcp-Name": "demo__echo"}
+    question = modern("tools/call", name="kept__echo", arguments={"text": "let in"})
+    routing = {"Mcp-Method": "tools/call", "Mcp-Name": "kept__echo"}
     return httpx.post(guarded.url, json=question, headers={**MODERN_HEADERS, **routing, **headers}, timeout=30)
 
 
@@ -49,7 +24,7 @@ def ask(guarded: GatewayProcess, **headers: str) -> httpx.Response:
     "headers",
     [
         {"Authorization": f"Bearer {KEY}"},
-        {"X-API-Key": KEY},
+        KEY_HEADER,
         {"Authorization": f"Bearer {token()}"},
     ],
     ids=["key", "key header", "token"],
@@ -82,7 +57,7 @@ def test_nobody_else_is(guarded: GatewayProcess, headers: dict[str, str]) -> Non
 
 def test_metrics_need_a_credential_and_health_does_not(guarded: GatewayProcess) -> None:
     assert httpx.get(f"{guarded.origin}/metrics").status_code == 401
-    assert httpx.get(f"{guarded.origin}/metrics", headers={"X-API-Key": KEY}).status_code == 200
+    assert httpx.get(f"{guarded.origin}/metrics", headers=KEY_HEADER).status_code == 200
     assert httpx.get(f"{guarded.origin}/health").status_code == 200
 
 
@@ -99,12 +74,12 @@ def test_a_session_is_worth_nothing_to_another_principal(guarded: GatewayProcess
                 "clientInfo": {"name": "t", "version": "1"},
             },
         },
-        headers={"X-API-Key": KEY, "Accept": "application/json, text/event-stream"},
+        headers={**KEY_HEADER, "Accept": "application/json, text/event-stream"},
     )
     ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
     session = {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"], "MCP-Protocol-Version": "2025-11-25"}
 
-    mine = httpx.post(guarded.url, json=ping, headers={**session, "X-API-Key": KEY})
+    mine = httpx.post(guarded.url, json=ping, headers={**session, **KEY_HEADER})
     theirs = httpx.post(guarded.url, json=ping, headers={**session, "Authorization": f"Bearer {token(sub='eve')}"})
 
     assert json.loads(mine.text)["result"] == {}

@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.gateway_process import GatewayProcess, await_line, chaos, gateway, marked, module
+from tests.support.gateway_process import GatewayProcess, chaos, gateway, marked, module
 from tests.support.processes import ROOT, is_there, wait_gone
 
 pytestmark = pytest.mark.e2e
@@ -57,21 +57,28 @@ def test_a_wrong_configuration_is_refused_with_every_reason(tmp_path: Path) -> N
     assert "mcpServers.b.timeout" in refused.stderr
 
 
-async def test_nothing_is_left_after_a_stop(tmp_path: Path) -> None:
+async def test_nothing_is_left_after_a_stop_and_another_gateway_is_not_touched(
+    running: GatewayProcess, tmp_path: Path
+) -> None:
     servers = {
         "demo": module("serve_app.demonstration"),
         "stubborn": chaos("--stubborn", "--grandchild", "own-session"),
     }
-    with gateway(tmp_path, servers) as running:
-        started = [*running.ray_processes(), *running.servers()]
-        assert len(running.servers()) >= 3, "two servers and a grandchild"
+    others = psutil.Process(running.process.pid).children()
+    assert others
+    with gateway(tmp_path, servers) as stopping:
+        started = [*stopping.ray_processes(), *stopping.servers()]
+        assert len(stopping.servers()) >= 3, "two servers and a grandchild"
 
-        running.process.send_signal(signal.SIGINT)
-        code = running.process.wait(40)
+        stopping.process.send_signal(signal.SIGINT)
+        code = stopping.process.wait(40)
 
         assert code == 0
         assert await wait_gone(started, 5) == []
-        assert "stopped" in running.output()
+        assert "stopped" in stopping.output()
+
+    assert [each for each in others if not is_there(each.pid)] == []
+    assert httpx.get(f"{running.origin}/health").status_code == 200
 
 
 async def test_nothing_is_left_after_the_command_is_killed(tmp_path: Path) -> None:
@@ -99,12 +106,3 @@ async def test_nothing_is_left_after_rays_own_process_is_killed(tmp_path: Path) 
         assert await wait_gone(running.servers(), 30) == []
         assert running.process.wait(60) == 1
         assert await wait_gone(started, 30) == []
-
-
-async def test_another_gateway_is_not_touched_by_the_end_of_one(running: GatewayProcess, tmp_path: Path) -> None:
-    with gateway(tmp_path, {"demo": module("serve_app.demonstration")}) as other:
-        await_line(other, "demo:0")
-    left = [pid for pid in running.ray_processes() if is_there(pid)]
-
-    assert left
-    assert httpx.get(f"{running.origin}/health").status_code == 200

@@ -19,7 +19,6 @@ from tests.support.cross_era_survey import (
     Cell,
     Findings,
     Kind,
-    cross_era_gateway,
     survey,
     visitors,
 )
@@ -39,12 +38,6 @@ NOT_DECLARED = {
 }
 ELSEWHERE = "-32601 the client of this call cannot be asked during completion/complete"
 PATIENT = Kind("2025-11-25", "streamable HTTP")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    with cross_era_gateway(tmp_path_factory.mktemp("cross_era")) as process:
-        yield process
 
 
 @pytest.fixture(scope="module")

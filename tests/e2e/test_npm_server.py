@@ -1,32 +1,32 @@
-"""A server from npm, where Node is present."""
-
-import shutil
-import subprocess
-from pathlib import Path
+"""A published server for Node, added to a gateway that runs."""
 
 import pytest
 from mcp.client import Client
 
-from tests.support.gateway_process import gateway
+from tests.support.gateway_process import GatewayProcess
+from tests.support.npm import NODE, installed
+from tests.support.processes import ROOT, eventually
+from tests.support.sdk_client import text_of
 
-PACKAGE = "@modelcontextprotocol/server-everything@2026.8.31"
+SCRIPT = "@modelcontextprotocol/server-everything/dist/index.js"
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(shutil.which("npm") is None or shutil.which("node") is None, reason="Node is not here"),
-    pytest.mark.timeout(400),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
-async def test_a_server_from_npm_works_through_the_gateway(tmp_path: Path) -> None:
-    install = ["npm", "install", "--prefix", str(tmp_path), "--no-audit", "--no-fund", "--silent", PACKAGE]
-    subprocess.run(install, check=True, timeout=240)
-    script = tmp_path / "node_modules/@modelcontextprotocol/server-everything/dist/index.js"
+async def test_a_server_from_npm_is_added_and_works_through_the_gateway(running: GatewayProcess) -> None:
+    script = installed(ROOT / "tests/support/cross_era_npm") / SCRIPT
 
-    with gateway(tmp_path, {"everything": {"command": "node", "args": [str(script), "stdio"]}}) as running:
+    added = running.only1mcp("add", "everything", "--", str(NODE), str(script), "stdio")
+    try:
         async with Client(running.url) as client:
-            tools = {tool.name for tool in (await client.list_tools()).tools}
-            echoed = await client.call_tool("everything__echo", {"message": "from npm"})
 
-    assert "everything__echo" in tools
-    assert "from npm" in echoed.content[0].text
+            async def listed() -> bool:
+                return "everything__echo" in {tool.name for tool in (await client.list_tools()).tools}
+
+            await eventually(listed, 10)
+            echoed = await client.call_tool("everything__echo", {"message": "from npm"})
+    finally:
+        removed = running.only1mcp("remove", "everything")
+
+    assert (added.returncode, removed.returncode) == (0, 0), (added, removed)
+    assert "from npm" in text_of(echoed)

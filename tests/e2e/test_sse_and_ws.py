@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +27,9 @@ from mcp_types import (
 )
 
 from tests.support.fixture_tools import COUNTER_URI
-from tests.support.gateway_process import GatewayProcess, gateway
-from tests.support.processes import Listening, eventually
+from tests.support.gateway_process import GatewayProcess
+from tests.support.guarded import KEY_HEADER
+from tests.support.processes import eventually
 from tests.support.sdk_client import text_of
 from tests.support.sdk_ws_client import ws_client
 
@@ -38,19 +39,17 @@ PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 INITIALIZE = {"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
 
 
-@pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory, fixtures: dict[str, Listening]) -> Iterator[GatewayProcess]:
-    servers = {"legacy": {"type": "http", "url": fixtures["legacy"].url}}
-    with gateway(tmp_path_factory.mktemp("doors"), servers, sections={"server": {"replicas": 2}}) as process:
-        yield process
+@pytest.fixture
+def doors(guarded: GatewayProcess) -> GatewayProcess:
+    return guarded
 
 
 def sse(doors: GatewayProcess, path: str = "") -> AbstractAsyncContextManager[Any]:
-    return sse_client(f"{doors.origin}{path}/sse")
+    return sse_client(f"{doors.origin}{path}/sse", headers=KEY_HEADER)
 
 
 def ws(doors: GatewayProcess, path: str = "") -> AbstractAsyncContextManager[Any]:
-    return ws_client(f"ws://127.0.0.1:{doors.port}{path}/ws")
+    return ws_client(f"ws://127.0.0.1:{doors.port}{path}/ws", KEY_HEADER)
 
 
 Connect = Callable[..., AbstractAsyncContextManager[Any]]
@@ -160,7 +159,7 @@ async def speak(socket: aiohttp.ClientWebSocketResponse, method: str, request_id
 async def test_a_call_is_cancelled_by_a_client_that_says_so_or_vanishes(doors: GatewayProcess, vanishes: bool) -> None:
     before = await ran(doors)
 
-    async with aiohttp.ClientSession() as http, http.ws_connect(f"{doors.origin}/ws") as socket:
+    async with aiohttp.ClientSession(headers=KEY_HEADER) as http, http.ws_connect(f"{doors.origin}/ws") as socket:
         await speak(socket, "initialize", 1, **INITIALIZE)
         await socket.receive_json(timeout=30)
         await speak(socket, "tools/call", 2, name="legacy__slow", arguments={"seconds": 60})
@@ -205,7 +204,7 @@ async def test_posts_find_their_stream_whichever_ingress_replica_gets_them(doors
 
 
 async def test_a_post_for_a_stream_that_is_gone_gets_404_at_every_ingress_replica(doors: GatewayProcess) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+    async with httpx.AsyncClient(headers=KEY_HEADER, trust_env=False, timeout=30) as http:
         async with http.stream("GET", f"{doors.origin}/sse") as stream:
             lines = stream.aiter_lines()
             assert await anext(lines) == "event: endpoint"
@@ -220,7 +219,7 @@ async def test_a_post_for_a_stream_that_is_gone_gets_404_at_every_ingress_replic
 
 
 async def test_a_web_page_from_elsewhere_gets_no_websocket(doors: GatewayProcess) -> None:
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(headers=KEY_HEADER) as http:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(f"{doors.origin}/ws", origin="https://elsewhere.example.org")
 
@@ -229,7 +228,10 @@ async def test_a_web_page_from_elsewhere_gets_no_websocket(doors: GatewayProcess
 
 async def test_large_messages_pass_both_ways_and_one_over_the_limit_closes_the_websocket(doors: GatewayProcess) -> None:
     text = "x" * 3_000_000
-    async with aiohttp.ClientSession() as http, http.ws_connect(f"{doors.origin}/ws", max_msg_size=0) as socket:
+    async with (
+        aiohttp.ClientSession(headers=KEY_HEADER) as http,
+        http.ws_connect(f"{doors.origin}/ws", max_msg_size=0) as socket,
+    ):
         await speak(socket, "initialize", 1, **INITIALIZE)
         await socket.receive_json(timeout=30)
         await speak(socket, "tools/call", 2, name="legacy__echo", arguments={"text": text})

@@ -169,6 +169,7 @@ class Own:
 
     def __init__(self, folder: Path, servers: dict[str, Any]) -> None:
         self.mark = f"own-{folder.name}"
+        self.state_home = folder / "state-home"
         config = folder / "only1mcp.json"
         marked_servers = {name: {**server, "env": {SERVER_MARK: self.mark}} for name, server in servers.items()}
         config.write_text(json.dumps({"mcpServers": marked_servers}))
@@ -182,6 +183,7 @@ class Own:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=ROOT,
+                env={**os.environ, "XDG_STATE_HOME": str(self.state_home)},
             )
 
     def say(self, message: Any) -> None:
@@ -219,6 +221,7 @@ async def test_a_gateway_of_its_own_serves_and_ends_with_the_input(tmp_path: Pat
     assert own.process.stdout is not None
     assert own.process.stdout.read() == b"", "what the gateway prints is on standard error"
     assert "stopped" in own.log.read_text()
+    assert [path for path in own.state_home.rglob("*") if path.is_file()] == [], "no later one would find it"
 
 
 async def test_a_gateway_of_its_own_ends_although_the_command_is_killed(tmp_path: Path) -> None:

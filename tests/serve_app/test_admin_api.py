@@ -12,6 +12,8 @@ from actors.core.settings import NAME_SENTENCE
 from serve_app.admin.merge import merged
 from serve_app.authentication import Authentication
 from serve_app.ingress import Ingress
+from serve_app.peer import peer_of
+from serve_app.reception import Reception
 from tests.support.admin_office import TOKEN, Office, verify
 from tests.support.asgi import ask
 from tests.support.house import Replica, house
@@ -44,7 +46,7 @@ async def test_nobody_gets_anything_without_a_credential_that_may(method: str, p
     assert list(office.router_names()) == ["git"]
 
 
-@pytest.mark.parametrize(("method", "path"), EVERYTHING)
+@pytest.mark.parametrize(("method", "path"), EVERYTHING[:-1])
 async def test_somebody_without_the_scope_is_told_which_it_is(method: str, path: str) -> None:
     office = Office(verify=verify)
 
@@ -95,6 +97,7 @@ async def test_a_server_is_listed_with_all_that_is_known_of_its_replicas() -> No
                 "state": "up",
                 "tools": 2,
                 "wanted_replicas": 1,
+                "findings": [],
                 "replicas": [
                     {
                         "index": 0,
@@ -228,6 +231,21 @@ async def test_a_breaker_is_tripped_and_reset_by_hand() -> None:
     assert office.breakers.done == ["trip git:0", "reset git:0"]
 
 
+async def test_the_definitions_of_a_pinned_server_are_accepted_by_its_owner() -> None:
+    office = Office()
+    await office.ask("POST", "/servers", {"name": "web", **WEB, "pin": True})
+    await office.comes_up("web", "a")
+    await office.comes_up("web", "a", "b")
+
+    before = await office.ask("GET", "/servers/web")
+    answers = [await office.ask("POST", f"/servers/{name}/accept") for name in ("web", "git", "none")]
+    after = await office.ask("GET", "/servers/web")
+
+    assert (before.json["tools"], after.json["tools"]) == (1, 2)
+    assert before.json["findings"] == [{"kind": "tools", "name": "b", "what": "new", "held": True}]
+    assert ([answer.status for answer in answers], after.json["findings"]) == ([204, 409, 404], [])
+
+
 async def test_a_reload_is_asked_of_the_one_who_reads_the_file() -> None:
     office = Office()
     before = (await office.router.orders("", 0)).reload_asked
@@ -269,7 +287,7 @@ async def test_at_the_ingress_the_guard_comes_first_and_the_admin_api_has_its_ow
         ingress = Ingress(
             built.plan.server,
             door.outlook,
-            Authentication(verify),
+            Reception(Authentication(verify), door.outlook, peer_of),
             door.assembly,
             lambda: built.metrics,  # type: ignore[arg-type, return-value]
             admin=office.api,

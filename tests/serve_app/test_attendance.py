@@ -1,6 +1,7 @@
 """What the command does beside the gateway: its pass, its file, and the signal that means a reload."""
 
 import asyncio
+import dataclasses
 import io
 import os
 import pty
@@ -14,13 +15,14 @@ from actors.core.roster import Changes
 from serve_app.admin.pass_file import Pass, pass_path, read_pass
 from serve_app.cli.attendance import Attendance, Hangup
 from serve_app.cli.progress import Progress
-from serve_app.cli.reloading import Reloading
+from serve_app.cli.reloading import MEANT_SECONDS, Reloading
 from serve_app.reload import Reloaded
 from tests.support.bus import until
 from tests.support.hand_clock import HandClock
 
 HELD = Pass("http://127.0.0.1:8080", "token", 7)
 WELL = Reloaded(Changes(added=("a",)))
+NOTHING = Reloaded(Changes(unchanged=("a",)))
 REFUSED = Reloaded(None, problems=("file: mcpServers.a: needs a command or a url",))
 
 
@@ -48,9 +50,12 @@ class Desk:
         self.path = pass_path(8080, folder / "admin")
         self.attendance = Attendance(HELD, self.path, progress)
         self.reload = ScriptedReload()
-        self.changed = asyncio.Semaphore(0)
+        self.changed: asyncio.Queue[bytes] = asyncio.Queue()
         reload = self.reload if with_file else None
-        self.reloading = Reloading(reload, self._changes, progress, self.errors, self.attendance.on_reloaded)
+        self.clock = HandClock()
+        self.reloading = Reloading(
+            reload, self._changes, progress, self.errors, self.attendance.on_reloaded, self.clock
+        )
 
     @property
     def out(self) -> str:
@@ -68,10 +73,9 @@ class Desk:
         assert held is not None
         return held
 
-    async def _changes(self) -> AsyncGenerator[None, None]:
+    async def _changes(self) -> AsyncGenerator[bytes, None]:
         while True:
-            await self.changed.acquire()
-            yield
+            yield await self.changed.get()
 
 
 @pytest.fixture
@@ -89,7 +93,7 @@ async def test_the_pass_is_there_as_long_as_the_gateway_serves(desk: Desk) -> No
 
 async def test_a_changed_file_and_a_wish_are_each_a_reload_that_is_told(desk: Desk) -> None:
     async with desk.attendance.attend(desk.reloading):
-        desk.changed.release()
+        desk.changed.put_nowait(b"new")
         first = await desk.reloaded(1)
         desk.reload.result = REFUSED
         desk.reloading.ask()
@@ -101,6 +105,49 @@ async def test_a_changed_file_and_a_wish_are_each_a_reload_that_is_told(desk: De
     assert "reloaded: 1 added" in desk.out
     assert desk.errors.getvalue() == f"{REFUSED.problems[0]}\n"
     assert read_pass(desk.path) is None
+
+
+async def test_a_change_that_was_read_because_somebody_asked_is_not_read_again_when_it_is_noticed(desk: Desk) -> None:
+    async with desk.attendance.attend(desk.reloading):
+        desk.reload.result = dataclasses.replace(WELL, content=b"new")
+        desk.reloading.ask()
+        await desk.reloaded(1)
+        desk.changed.put_nowait(b"new")
+        await until(desk.changed.empty)
+        desk.reload.result = dataclasses.replace(REFUSED, content=b"newer")
+        desk.changed.put_nowait(b"newer")
+        held = await desk.reloaded(2)
+
+    assert desk.reload.count == held.reloads == 2
+    assert held.reloaded[-1] == "not reloaded: nothing has changed"
+
+
+async def test_who_asks_soon_after_a_change_learns_what_came_of_it_and_who_asks_later_that_there_is_nothing(
+    desk: Desk,
+) -> None:
+    lines = []
+    async with desk.attendance.attend(desk.reloading):
+        desk.changed.put_nowait(b"new")
+        await desk.reloaded(1)
+        desk.reload.result = NOTHING
+        for count in (2, 3):
+            desk.reloading.ask()
+            lines.append((await desk.reloaded(count)).reloaded[-1])
+
+    assert lines == [WELL.line, NOTHING.line]
+    assert [desk.out.count(line) for line in lines] == [1, 1]
+
+
+async def test_a_change_that_was_noticed_long_ago_is_not_meant_by_who_asks(desk: Desk) -> None:
+    async with desk.attendance.attend(desk.reloading):
+        desk.changed.put_nowait(b"new")
+        await desk.reloaded(1)
+        desk.reload.result = NOTHING
+        desk.clock.advance(MEANT_SECONDS)
+        desk.reloading.ask()
+        held = await desk.reloaded(2)
+
+    assert held.reloaded == (NOTHING.line,)
 
 
 async def test_a_wish_before_the_gateway_serves_is_done_when_it_does(desk: Desk) -> None:
@@ -118,7 +165,7 @@ async def test_a_reload_that_fails_in_a_way_nobody_thought_of_does_not_end_the_f
         await until(lambda: desk.reload.count == 1)
 
         desk.reload.failure = None
-        desk.changed.release()
+        desk.changed.put_nowait(b"new")
         held = await desk.reloaded(1)
 
     assert held.success

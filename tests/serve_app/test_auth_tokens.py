@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from actors.core.auth_settings import AuthSettings, IssuerSettings
 from actors.core.principal import Kind, Principal, Refusal, Verdict
 from serve_app.auth import Auth
 from tests.support.hand_clock import HandClock
-from tests.support.tokens import ISSUER, SECRET, claims, ec_key, issuer, key_file, pem, rsa_key, segment, token
+from tests.support.tokens import ISSUER, SECRET, claims, ec_key, ed_key, issuer, key_file, pem, rsa_key, segment, token
 
 CLOCK = HandClock()
 NOW = CLOCK.now
@@ -34,6 +35,7 @@ def rs256(tmp_path_factory: pytest.TempPathFactory) -> Auth:
     [
         ("RS256", pem(rsa_key()), rsa_key()),
         ("ES256", pem(ec_key()), ec_key()),
+        ("EdDSA", pem(ed_key()), ed_key()),
         ("HS256", SECRET, SECRET),
         ("HS256", SECRET + b"\n", SECRET),
     ],
@@ -44,7 +46,7 @@ async def test_a_genuine_token_names_its_principal(tmp_path: Path, algorithm: st
 
     verdict = await auth.verify(genuine)
 
-    alice = Principal("alice", ISSUER, Kind.TOKEN, ("tools:call", "tools:list"))
+    alice = Principal("alice", ISSUER, Kind.TOKEN, ("tools:call", "tools:list"), issued_at=NOW)
     assert verdict == Verdict(alice, None, 130.0)
 
 
@@ -180,6 +182,7 @@ async def test_no_change_to_what_was_signed_is_accepted(rs256: Auth, place: int,
         (("RS256",), pem(rsa_key("weak", 1024)), "too weak"),
         (("ES256",), pem(rsa_key()), "not one for ES256"),
         (("ES256",), pem(ec_key("wide", ec.SECP384R1)), "not one for ES256"),
+        (("EdDSA",), pem(Ed448PrivateKey.generate()), "not one for EdDSA"),
         (
             ("RS256",),
             rsa_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),

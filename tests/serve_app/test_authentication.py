@@ -5,16 +5,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors.core.principal import ANONYMOUS, Kind, Principal, Refusal, Verdict
-from serve_app.authentication import (
-    AMBIGUOUS,
-    DENIALS,
-    EXPIRED,
-    INVALID,
-    MAX_PENDING,
-    MISSING,
-    UNAVAILABLE,
-    Authentication,
-)
+from actors.core.tokens.revocations import Revocation, Revocations, Target
+from serve_app.authentication import MAX_PENDING, Authentication
+from serve_app.denial import AMBIGUOUS, DENIALS, EXPIRED, INVALID, MISSING, UNAVAILABLE
 from tests.support.hand_clock import HandClock
 
 Header = tuple[bytes, bytes]
@@ -317,3 +310,47 @@ async def test_an_outage_is_logged_once_and_never_with_the_credential(
     events: Sequence[str] = [entry["event"] for entry in logs]
     assert events == ["auth_unreachable", "auth_reachable"]
     assert "good" not in repr(logs)
+
+
+def revoked(mark: str, *subjects: str) -> Revocations:
+    return Revocations(mark, tuple(Revocation(Target.SUBJECT, subject) for subject in subjects))
+
+
+async def test_a_remembered_verdict_is_forgotten_when_its_principal_is_revoked(
+    authentication: Authentication, auth: ScriptedAuth
+) -> None:
+    await authentication.check(bearer("good-eve"))
+    await authentication.check(bearer("good-ada"))
+
+    authentication.revoke(revoked("1", "good-eve"))
+
+    assert authentication.peek(bearer("good-eve")) is None
+    assert authentication.peek(bearer("good-ada")) == alice("good-ada")
+    assert await authentication.check(bearer("good-eve")) is INVALID  # though Auth has not heard of it yet
+    assert auth.asked == ["good-eve", "good-ada", "good-eve"]
+
+
+async def test_a_verdict_that_was_under_way_when_its_principal_was_revoked_counts_for_nothing(
+    authentication: Authentication, auth: ScriptedAuth
+) -> None:
+    auth.open.clear()
+    waiting = asyncio.create_task(authentication.check(bearer("good-eve")))
+    await auth.questions(1)
+
+    authentication.revoke(revoked("1", "good-eve"))
+    auth.open.set()
+
+    assert await waiting is INVALID
+    assert authentication.peek(bearer("good-eve")) is INVALID
+
+
+async def test_a_revocation_that_is_taken_back_is_forgotten_soon(
+    authentication: Authentication, clock: HandClock
+) -> None:
+    authentication.revoke(revoked("1", "good-eve"))
+    assert await authentication.check(bearer("good-eve")) is INVALID
+
+    authentication.revoke(revoked("2"))
+    clock.advance(10.0)
+
+    assert await authentication.check(bearer("good-eve")) == alice("good-eve")

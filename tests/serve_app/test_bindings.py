@@ -1,17 +1,20 @@
 """Sessions of a sticky server: bound to the replica that has their state, and told once when it is gone."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from actors.bus.exchange import Exchange
 from actors.bus.frames import EventKind
 from actors.core.binding import MAX_BINDINGS, Binding, binding_at
+from actors.core.incident import Incident, IncidentLabels
 from actors.core.listing import Facts
 from actors.core.membership import ReplicaState
-from actors.core.outcome import FailureKind
+from actors.core.outcome import Failure, FailureKind
 from actors.core.revisions import Era
 from actors.core.session_state import SessionState
+from actors.core.tally import CallLabels
 from actors.core.traffic_settings import Stickiness
 from actors.router import GATHER_SECONDS
 from actors.watchers import BEGUN
@@ -64,6 +67,34 @@ def used(replicas: Sequence[Replica]) -> list[int]:
 
 def error_of(conversation: Conversation) -> Any:
     return conversation.json["error"]
+
+
+def end(exchange: Exchange) -> None:
+    """Say that the server which had the state of this session is gone."""
+    exchange.finish(Failure(FailureKind.SESSION_LOST, "git"))
+
+
+def fail_first(kind: FailureKind) -> Behaviour:
+    """Refuse calls of a first binding."""
+    return lambda exchange: fail(kind)(exchange) if exchange.call.binding == 1 else echo(exchange)
+
+
+def fail_all_but_last(replicas: Sequence[Replica]) -> Behaviour:
+    """Refuse calls as long as there is a replica that had none."""
+
+    def behave(exchange: Exchange) -> None:
+        if len(used(replicas)) < len(replicas):
+            end(exchange)
+        else:
+            echo(exchange)
+
+    return behave
+
+
+async def all_of(replicas: Sequence[Replica], count: int) -> list[Replica]:
+    """Those that have calls, as soon as they have had so many together."""
+    await until(lambda: sum(len(replica.exchanges) for replica in replicas) == count)
+    return [replica for replica in replicas if replica.exchanges]
 
 
 def lost(conversation: Conversation) -> bool:
@@ -420,6 +451,163 @@ async def test_a_session_over_a_websocket_ends_when_its_replica_is_lost() -> Non
         await client.wire.leave()
 
     assert "the session has ended" in refused["error"]["message"]
+
+
+async def test_a_session_is_told_before_the_router_knows_that_its_replica_is_gone() -> None:
+    router, replicas = settled_router(), three()
+    router.living.add("1")
+    async with house(*replicas, plan=STICKY) as built:
+        client = await client_of(await linked(built, router))
+        await calls(client)
+        (dead,) = [replica for replica in replicas if replica.exchanges]
+        await dead.close()
+
+        told = await client.call("git__echo")
+        await calls(client, 3)
+
+    assert lost(told)
+    assert len(used(replicas)) == 2
+
+
+async def test_a_session_that_is_lost_is_counted_once_however_many_of_its_calls_hear_of_it_and_where() -> None:
+    router, replicas = settled_router(), three()
+    async with house(*replicas, plan=STICKY) as built:
+        gateways = [await linked(built, router), await linked(built, router)]
+        client = await client_of(gateways[0])
+        elsewhere = LegacyClient(gateways[1])
+        elsewhere.session = client.session
+        await calls(client)
+        await calls(elsewhere)
+        await die(built, replicas[used(replicas)[0]])
+
+        told = await asyncio.gather(*(each.call("git__echo") for each in (client, client, elsewhere)))
+        await calls(client)
+
+    counted = sum((gateway.tallying.tally.incidents for gateway in gateways), Counter())
+    assert any(lost(each) for each in told)
+    assert counted == {IncidentLabels(Incident.SESSION_LOST, "git"): 1}
+
+
+async def test_at_the_endpoint_of_one_server_the_first_call_after_the_loss_gets_404() -> None:
+    router, replicas = settled_router(), three()
+    router.living.add("1")
+    async with house(*replicas, plan=STICKY) as built:
+        client = await client_of(await linked(built, router), ENDPOINT)
+        await calls(client)
+        await replicas[used(replicas)[0]].close()
+
+        told = await client.call("echo")
+        assert (await client.initialize()).status == 200
+        await calls(client, 3)
+
+    assert (told.status, error_of(told)["data"]["reason"]) == (404, "session_lost")
+
+
+async def test_a_session_whose_server_died_in_a_replica_that_lives_is_told_by_that() -> None:
+    router, replicas = settled_router(), three()
+    router.living.add("1")
+    async with house(*replicas, plan=STICKY) as built:
+        gateway = await linked(built, router)
+        wide, narrow = await client_of(gateway), await client_of(gateway, ENDPOINT)
+        await calls(wide)
+        await calls(narrow)
+        for replica in replicas:
+            replica._on_open = fail_first(FailureKind.SESSION_LOST)
+
+        told = [await wide.call("git__echo"), await narrow.call("echo")]
+        for replica in replicas:
+            replica._on_open = echo
+        await calls(wide, 3)
+
+    assert [(each.status, error_of(each)["data"]["reason"]) for each in told] == [
+        (200, "session_lost"),
+        (404, "session_lost"),
+    ]
+    assert gateway.tallying.tally.calls[CallLabels("git", "tools/call", "session_lost")] == 2
+
+
+async def test_calls_under_way_are_all_told_and_none_that_began_after_the_first_was() -> None:
+    router, replicas = settled_router(), three()
+    router.living.add("1")
+    async with house(*replicas, plan=STICKY) as built:
+        here, there = await linked(built, router), await linked(built, router)
+        client = await client_of(here)
+        await calls(client)
+        for replica in replicas:
+            replica.exchanges.clear()
+            replica._on_open = keep
+        early = []
+        for gateway in (here, there):
+            early.append(client.at(gateway).start("tools/call", {"name": "git__echo"}))
+            (bound,) = await all_of(replicas, len(early))
+        built.clock.advance(1.0)
+        end(bound.running[0])
+        told = [await early[0].answered()]
+        built.clock.advance(1.0)
+        router.clock.advance(1.0)
+
+        late = client.at(there).start("tools/call", {"name": "git__echo"})
+        await all_of(replicas, 3)
+        for exchange in bound.running:
+            end(exchange)
+        told.append(await early[1].answered())
+        for replica in replicas:
+            replica._on_open = echo
+        for exchange in [exchange for replica in replicas for exchange in replica.running]:
+            echo(exchange)
+        went_on = await late.answered()
+
+    assert [lost(each) for each in told] == [True, True]
+    assert "result" in went_on.json
+
+
+async def test_a_client_that_was_told_at_one_ingress_is_served_by_the_other_before_that_hears_of_anything() -> None:
+    router, replicas = settled_router(), three()
+    router.living.add("1")
+    async with house(*replicas, plan=STICKY) as built:
+        here, there = await linked(built, router), await linked(built, router)
+        client = await client_of(here)
+        await calls(client)
+        await calls(client.at(there))
+        (dead,) = [replica for replica in replicas if replica.exchanges]
+        await dead.close()
+
+        told = await client.call("git__echo")
+        router.clock.advance(0.1)
+        built.clock.advance(0.1)
+        await calls(client.at(there), 2)
+        await calls(client, 2)
+
+    assert lost(told)
+    assert len(used(replicas)) == 2
+
+
+async def test_a_session_that_is_bound_where_no_server_is_goes_on_to_another_replica_and_hears_nothing() -> None:
+    router, replicas = settled_router(), three()
+    router.living.add("1")
+    async with house(*replicas, plan=STICKY) as built:
+        client = await client_of(await linked(built, router))
+        for replica in replicas:
+            replica._on_open = fail_all_but_last(replicas)
+        await calls(client, 3)
+
+    assert len(used(replicas)) == 3
+    assert {exchange.call.binding for replica in replicas for exchange in replica.exchanges} == {1, 3, 5}
+
+
+async def test_a_call_says_how_often_its_session_was_bound_and_one_that_nobody_binds_says_nothing() -> None:
+    router, replicas = settled_router(), three()
+    async with house(*replicas, plan=STICKY) as built:
+        gateway = await linked(built, router)
+        client = await client_of(gateway)
+        await calls(client)
+        other = await client_of(gateway)
+        state = next(each for each in gateway.assembly.sessions._copy.states() if not each.bindings)
+        for number in range(MAX_BINDINGS):
+            await gateway.assembly.sessions.bind(state.nonce, Binding(f"b{number}", 1, 0, "1"))
+        await calls(other)
+
+    assert [exchange.call.binding for replica in replicas for exchange in replica.exchanges] in ([0, 1], [1, 0])
 
 
 # --- draining ---

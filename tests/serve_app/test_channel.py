@@ -10,6 +10,7 @@ import pytest
 
 from actors.bus.frames import EventKind
 from actors.core import ask
+from actors.core.caller import Caller
 from actors.core.listing import Facts, Item, Listing
 from actors.core.principal import ANONYMOUS
 from actors.core.revisions import HANDSHAKE_REVISIONS, Era
@@ -53,7 +54,7 @@ CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": 
 
 
 def entrance(gateway: Doorway) -> Entrance:
-    return Entrance(lambda: gateway.outlook.offer(None), ANONYMOUS, "")
+    return Entrance(lambda: gateway.outlook.offer(None), Caller(ANONYMOUS), "")
 
 
 def common(gateway: Doorway, **limits: float) -> Common:

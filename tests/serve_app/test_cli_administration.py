@@ -11,6 +11,8 @@ from typing import Any
 import platformdirs
 import pytest
 
+from actors.core.listing import Facts, Item, Listing
+from actors.core.revisions import LATEST_HANDSHAKE, Era
 from serve_app.admin.pass_file import Pass, pass_path, write_pass
 from serve_app.cli import servers
 from serve_app.cli.administration import divided
@@ -18,7 +20,7 @@ from serve_app.cli.desk import TOKEN_VARIABLE, Desk, DeskError, DeskWish, find_d
 from serve_app.cli.main import main
 from serve_app.cli.reload import WAIT_SECONDS, reload
 from serve_app.cli.servers import AddWish, entry_of
-from serve_app.cli.trial import of_gateway, trial
+from serve_app.cli.trial import Finding, hidden, of_gateway, trial
 from tests.support.admin_office import TOKEN, Office, listening, verify
 from tests.support.hand_clock import HandClock
 from tests.support.processes import ROOT, free_port
@@ -142,6 +144,25 @@ def test_a_server_is_added_when_it_is_up_and_removed(floor: Floor) -> None:
     assert floor.office.router_names() == ["git"]
 
 
+def test_what_a_pinned_server_changed_is_listed_and_accepted(floor: Floor) -> None:
+    table, out = io.StringIO(), io.StringIO()
+    clock = HandClock()
+    wish = AddWish("web", WEB, entry='{"pin": true}')
+    servers.add(floor.desk, wish, out, lambda _: floor.office.tell_later("web", "a"), clock)
+    floor.office.tell_later("web", "a", "b\u202e")
+
+    servers.show(floor.desk, table, as_json=False)
+    servers.accept(floor.desk, "web", out)
+    page = floor.desk.ask("GET", "/servers/web")
+
+    assert table.getvalue().splitlines()[2].endswith("1 held back: new")
+    assert out.getvalue().splitlines()[1:] == [
+        "accepted new tool b\\u202e",
+        "web: the definitions of its tools are those that are agreed to",
+    ]
+    assert (page["tools"], page["findings"]) == (2, [])
+
+
 def test_a_server_that_does_not_come_up_is_waited_for_and_then_said_to_be_tried_again(floor: Floor) -> None:
     out = io.StringIO()
     clock = HandClock()
@@ -245,6 +266,13 @@ def config(tmp_path: Path) -> Path:
     pool = {"urls": [f"http://127.0.0.1:{free_port()}/mcp", f"http://127.0.0.1:{free_port()}/mcp"]}
     path.write_text(json.dumps({"mcpServers": {"echo": echo, "broken": broken, "pool": pool}}))
     return path
+
+
+def test_hidden_text_of_a_server_is_told_when_it_is_tried() -> None:
+    listing = Listing(tools=(Item("add", '{"name": "add", "description": "Adds\u202e."}'.encode()),))
+    facts = Facts(Era.HANDSHAKE, LATEST_HANDSHAKE, instructions="a\u200b")
+
+    assert hidden(Finding(facts, listing, 0.0)) == ["tools add (bidi)", "instructions (zero_width)"]
 
 
 def test_a_server_of_a_file_is_tried_from_here(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from serve_app.environment import FAST_SERVE, QUIET_RAY, haproxy_available, ray_environment, with_our_variables
+from serve_app.door_secret import cluster_secret
+from serve_app.environment import (
+    FAST_SERVE,
+    QUIET_RAY,
+    guest_environment,
+    haproxy_available,
+    ray_environment,
+    with_our_variables,
+)
+from serve_app.haproxy_keeper import _SAFE
+from serve_app.peer import SECRET_VARIABLE
 
 with_haproxy = pytest.mark.skipif(not haproxy_available(), reason="there is no HAProxy for this machine")
 
@@ -26,6 +37,44 @@ def test_ray_is_fast_quiet_and_closed_to_those_without_a_token(tmp_path: Path) -
     assert variables.items() >= QUIET_RAY.items()
     assert variables["RAY_AUTH_MODE"] == "token"
     assert variables["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_nothing_that_our_environment_sets_turns_rays_token_off(tmp_path: Path) -> None:
+    for variables in (ray_environment(tmp_path, 10.0), guest_environment({"RAY_AUTH_TOKEN": "t"}, tmp_path)):
+        about = {name: value for name, value in variables.items() if "AUTH" in name}
+        assert about == {"RAY_AUTH_MODE": "token"}
+    assert not [name for name in guest_environment({}, tmp_path) if "AUTH" in name]
+
+
+def test_uvicorn_believes_nobody_who_says_where_a_request_comes_from(tmp_path: Path) -> None:
+    assert ray_environment(tmp_path, 10.0)["FORWARDED_ALLOW_IPS"] == ""
+    assert "127.0.0.1" not in ProxyHeadersMiddleware(lambda *_: None, "").trusted_hosts  # type: ignore[arg-type]
+
+
+@with_haproxy
+def test_each_run_has_a_secret_of_its_own_unless_a_cluster_shares_one(tmp_path: Path) -> None:
+    one, two = (ray_environment(tmp_path, 10.0)[SECRET_VARIABLE] for _ in range(2))
+
+    assert one != two
+    assert _SAFE.fullmatch(one)
+    assert ray_environment(tmp_path, 10.0, secret="shared")[SECRET_VARIABLE] == "shared"
+
+
+def test_the_nodes_of_a_cluster_have_the_secret_that_its_token_makes(tmp_path: Path) -> None:
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("token\n")
+    elsewhere = tmp_path / "file"
+    elsewhere.write_text("token")
+
+    shared = cluster_secret({}, tmp_path)
+    by_variable = cluster_secret({"RAY_AUTH_TOKEN": "token"}, tmp_path / "none")
+    by_file = cluster_secret({"RAY_AUTH_TOKEN_PATH": str(elsewhere)}, tmp_path / "none")
+
+    assert shared == by_variable == by_file
+    assert "token" not in shared
+    assert _SAFE.fullmatch(shared)
+    assert cluster_secret({"RAY_AUTH_TOKEN": "other"}, tmp_path) != shared
+    assert cluster_secret({}, tmp_path / "none") != cluster_secret({}, tmp_path / "none"), "nobody can know it"
 
 
 def test_ingress_replicas_get_the_ports_of_their_gateway_and_no_others(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from actors.core.endpoints import StdioEndpoint
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.roster import Berth, Orders, Roster
 from actors.core.settings import BackendSettings
-from actors.refs import ActorGone
+from actors.refs.gone import ActorGone
 from serve_app.fleet import Fleet
 from tests.support.processes import eventually
 
@@ -19,7 +19,8 @@ def backend(name: str, command: str = "x") -> BackendSettings:
 class Ship:
     """A Backend that does as it is told, and notes it."""
 
-    def __init__(self, key: ReplicaKey, journal: list[str], *, gone: bool, hangs: bool) -> None:
+    def __init__(self, key: ReplicaKey, journal: list[str], gone: list[ActorGone], *, hangs: bool) -> None:
+        """Attempts fail as in `gone`, one after the other."""
         self.key = key
         self._journal = journal
         self._gone = gone
@@ -28,7 +29,7 @@ class Ship:
     async def begin(self, limit: float) -> Status:
         self._journal.append(f"begin {self.key}")
         if self._gone:
-            raise ActorGone("no process")
+            raise self._gone.pop(0)
         if self._hangs:
             await asyncio.Event().wait()
         return Status(self.key, "e", 1, "n", "unix:/s", None, ReplicaState.UP)
@@ -83,14 +84,16 @@ class Admiral:
 class Sea:
     """A fleet, who orders it, and what it did."""
 
-    def __init__(
-        self, *backends: BackendSettings, gone: frozenset[str] = frozenset(), hangs: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, *backends: BackendSettings, hangs: frozenset[str] = frozenset()) -> None:
         self.router = Admiral(*backends)
         self.journal: list[str] = []
         self.told: list[str] = []
         self.reloads = 0
-        self._gone = gone
+        self.gone: dict[str, list[ActorGone]] = {}
+        """How attempts to begin fail, by backend."""
+        self.refused: dict[str, int] = {}
+        """How often Ray does not take a backend."""
+        self.waits: list[float] = []
         self._hangs = hangs
         self.fleet = Fleet(
             self.router,
@@ -100,7 +103,8 @@ class Sea:
             on_status=lambda status: self.told.append(f"{status.key} {status.state.value}"),
             on_trouble=self.told.append,
             on_reload=self._reload,
-            sleep=lambda _: asyncio.sleep(0),
+            on_orders=lambda orders: self.journal.append(f"orders for {len(orders.staying)}"),
+            sleep=self._sleep,
         )
 
     async def begin(self) -> list[Status]:
@@ -109,7 +113,15 @@ class Sea:
 
     def _start(self, berth: Berth) -> Ship:
         name = berth.key.backend
-        return Ship(berth.key, self.journal, gone=name in self._gone, hangs=name in self._hangs)
+        if self.refused.get(name):
+            self.refused[name] -= 1
+            raise ValueError("its name is taken")
+        self.journal.append(f"start {berth.key}")
+        return Ship(berth.key, self.journal, self.gone.get(name, []), hangs=name in self._hangs)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
 
     def _reload(self) -> None:
         self.reloads += 1
@@ -122,7 +134,12 @@ async def test_what_there_shall_be_at_first_is_started_and_told():
 
     assert [str(status.key) for status in statuses] == ["git:0", "web:0"]
     assert sorted(sea.told) == ["git:0 up", "web:0 up"]
-    assert sorted(sea.journal) == ["begin git:0", "begin web:0", "stop git:0 1", "stop web:0 1"]
+    assert sea.journal[0] == "orders for 2"
+    assert sorted(line for line in sea.journal if "orders" not in line) == [
+        *("begin git:0", "begin web:0"),
+        *("start git:0", "start web:0"),
+        *("stop git:0 1", "stop web:0 1"),
+    ]
 
 
 async def test_what_is_added_is_started_and_what_retires_is_stopped_ended_and_cleared():
@@ -133,16 +150,59 @@ async def test_what_is_added_is_started_and_what_retires_is_stopped_ended_and_cl
     await eventually(lambda: "begin web:0" in sea.journal)
     await sea.fleet.stop(1.0)
 
-    assert [line for line in sea.journal if "git" in line] == ["begin git:0", "stop git:0 7", "end git:0"]
+    journal = [line for line in sea.journal if "git" in line]
+    assert journal == ["start git:0", "begin git:0", "stop git:0 7", "end git:0"]
 
 
-async def test_one_that_gets_no_process_is_told_of_and_disturbs_no_other():
-    sea = Sea(backend("git"), backend("web"), gone=frozenset({"git"}))
+async def test_one_that_gets_no_process_is_told_of_and_tried_again_and_disturbs_no_other():
+    sea = Sea(backend("git"), backend("web"))
+    sea.gone = {"git": [ActorGone("no process") for _ in range(8)]}
     statuses = await sea.begin()
+    await eventually(lambda: "git:0 up" in sea.told)
     await sea.fleet.stop(1.0)
 
     assert [str(status.key) for status in statuses] == ["web:0"]
-    assert "backend git:0 has no process yet: no process" in sea.told
+    assert sea.waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert "backend git:0 has no process yet: no process; tried again in 4 s" in sea.told
+    assert (sea.journal.count("start git:0"), sea.journal.count("begin git:0")) == (1, 9)
+
+
+async def test_one_whose_process_is_dead_for_good_gets_another():
+    sea = Sea(backend("git"))
+    sea.gone = {"git": [ActorGone("ActorDiedError", for_good=True)]}
+    await sea.begin()
+    await eventually(lambda: "git:0 up" in sea.told)
+    await sea.fleet.stop(1.0)
+
+    assert [line for line in sea.journal if "git" in line] == [
+        *("start git:0", "begin git:0", "end git:0"),
+        *("start git:0", "begin git:0", "stop git:0 1"),
+    ]
+
+
+async def test_one_that_ray_does_not_take_is_tried_again():
+    sea = Sea(backend("git"))
+    sea.refused = {"git": 2}
+    await sea.begin()
+    await eventually(lambda: "git:0 up" in sea.told)
+    await sea.fleet.stop(1.0)
+
+    assert "backend git:0 was not started: its name is taken; tried again in 2 s" in sea.told
+    assert sea.waits == [1.0, 2.0]
+
+
+async def test_one_that_retires_is_tried_no_more():
+    sea = Sea(backend("git"))
+    sea.gone = {"git": [ActorGone("no process") for _ in range(1000)]}
+    await sea.begin()
+    await eventually(lambda: sea.journal.count("begin git:0") > 2)
+    sea.router.change(lambda roster: roster.configure([]))
+    await eventually(lambda: sea.router.roster is not None and not sea.router.roster.berths)
+    attempts = sea.journal.count("begin git:0")
+    await sea.fleet.stop(1.0)
+
+    assert [line for line in sea.journal if "git" in line][-2:] == ["stop git:0 7", "end git:0"]
+    assert sea.journal.count("begin git:0") == attempts
 
 
 async def test_one_that_retires_before_it_has_begun_does_not_end_the_start_of_the_others():
@@ -152,9 +212,11 @@ async def test_one_that_retires_before_it_has_begun_does_not_end_the_start_of_th
     sea.router.change(lambda roster: roster.configure([backend("web")]))
     async with asyncio.timeout(5):
         statuses = await beginning
+    await eventually(lambda: sea.router.roster and [str(key) for key in sea.router.roster.berths] == ["web:0"])
     await sea.fleet.stop(1.0)
 
     assert [str(status.key) for status in statuses] == ["web:0"]
+    assert sea.waits == []  # nobody calls it, so its end need not wait for anybody to hear of that
 
 
 async def test_a_router_that_was_away_and_forgot_everything_is_told_and_nothing_is_started_twice():

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from actors.bus.exchange import Exchange
 from actors.bus.frames import Event, EventKind
+from actors.core.incident import Incident
 from actors.core.membership import ReplicaState
 from actors.core.outcome import NEVER_SENT, Failure, FailureKind, Reply
 from actors.core.retry import MAY_HAVE_RUN
 from actors.core.retry_budget import FLOOR
-from actors.core.traffic_settings import RetrySettings
+from actors.core.traffic_settings import EjectionSettings, RetrySettings
+from actors.core.view import View
 from serve_app.attempts import ASLEEP, NO_LINK
 from serve_app.flight import Flight
+from serve_app.links import NEWS_SECONDS
 from serve_app.retries import Retries
 from tests.support.bus import CALL, UNHURRIED, reply, until
 from tests.support.fleet import Fleet, fleet
@@ -59,11 +62,15 @@ class Hands:
         self.sleep = HastySleep(self.clock)
         self.woken: list[str] = []
         self.on_wake: Callable[[], None] = lambda: None
-        self.retries = Retries(lambda: dice, self.clock, self.sleep, self._wake)
+        self.noted: list[tuple[Incident, str, str]] = []
+        self.retries = Retries(lambda: dice, self.clock, self.sleep, self._wake, self._note)
 
     def _wake(self, backend: str) -> None:
         self.woken.append(backend)
         self.on_wake()
+
+    def _note(self, incident: Incident, backend: str, reason: str = "") -> None:
+        self.noted.append((incident, backend, reason))
 
 
 def start(built: Fleet, hands: Hands, *, repeatable: bool = False) -> Flight:
@@ -171,6 +178,67 @@ async def test_a_link_that_does_not_come_is_waited_for_as_often_as_there_may_be_
 
     assert outcome == Failure(FailureKind.UNAVAILABLE, "git", NO_LINK)
     assert len(hands.sleep.taken) == 2
+
+
+# --- leaving ---
+
+
+async def leave(built: Fleet) -> None:
+    """Have the only replica say that it leaves; the View is late."""
+    built.ships[0].leave()
+    await until(lambda: built.open[0].leaving)
+
+
+async def test_a_call_whose_only_replica_has_said_that_it_leaves_waits_for_its_successor() -> None:
+    script = Script(DONE)
+    async with fleet(2, script, connect_seconds=0.01, retry=RetrySettings(max_attempts=1)) as built:
+        one, other = built.ships
+        built.ships = [one]
+        built.publish()
+        await leave(built)
+        flying = asyncio.create_task(start(built, Hands()).next())
+        await asyncio.sleep(0.05)
+        assert not flying.done()
+
+        built.ships = [one, other]
+        built.publish()
+
+        assert await flying == DONE
+        assert runs(built) == [0, 1]
+
+
+async def test_a_call_whose_only_replica_has_left_wakes_another_if_the_view_says_that_its_backend_sleeps() -> None:
+    hands = Hands()
+    async with fleet(2, Script(DONE), connect_seconds=0.01, wakes=True, start_timeout=5.0) as built:
+        one, other = built.ships
+        built.ships = [one]
+        built.publish()
+        await leave(built)
+        flying = asyncio.create_task(start(built, hands).next())
+        await asyncio.sleep(0)
+        assert hands.woken == []
+
+        one.state = ReplicaState.DRAINING
+        built.publish()
+        await until(lambda: bool(hands.woken))
+        built.ships = [one, other]
+        built.publish()
+
+        assert await flying == DONE
+        assert hands.woken == ["git"]
+
+
+async def test_a_call_whose_backend_has_left_for_good_waits_no_longer_than_until_the_view_says_so() -> None:
+    async with fleet(1, connect_seconds=0.01) as built:
+        await leave(built)
+        flying = asyncio.create_task(start(built, Hands()).next())
+        await asyncio.sleep(0)
+
+        built.links.update(View("router", 99))
+        async with asyncio.timeout(NEWS_SECONDS / 2):
+            outcome = await flying
+
+        assert outcome == Failure(FailureKind.UNAVAILABLE, "git", NO_LINK)
 
 
 # --- asleep ---
@@ -346,3 +414,23 @@ async def test_a_flight_has_one_outcome_and_no_attempt_too_many(
     may_have_run = [each for each in came_to[:-1] if each.kind not in NEVER_SENT]
     assert repeatable or not may_have_run
     assert all(each.kind in MAY_HAVE_RUN for each in may_have_run)
+
+
+# --- what is counted ---
+
+
+async def test_every_further_attempt_is_counted_by_the_failure_before_it() -> None:
+    hands, script = Hands(), Script(FailureKind.BUSY, FailureKind.UNAVAILABLE, DONE)
+    async with fleet(3, script) as built:
+        assert await start(built, hands).next() == DONE
+
+    assert hands.noted == [(Incident.RETRY, "git", "busy"), (Incident.RETRY, "git", "unavailable")]
+
+
+async def test_a_failure_that_is_not_tried_again_is_no_retry_and_the_ejection_that_it_brings_is_counted() -> None:
+    hands = Hands()
+    async with fleet(2, Script(FailureKind.TIMEOUT), ejection=EjectionSettings(failures=1)) as built:
+        outcome = await start(built, hands).next()
+
+    assert isinstance(outcome, Failure)
+    assert hands.noted == [(Incident.EJECTION, "git", "")]

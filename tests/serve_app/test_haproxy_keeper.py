@@ -11,8 +11,8 @@ import psutil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app import haproxy_keeper
-from serve_app.haproxy_keeper import DOOR, close_to_others, without_splicing
+from serve_app import haproxy_keeper, peer
+from serve_app.haproxy_keeper import DOOR, PEER, SECRET_VARIABLE, close_to_others, guarded, without_splicing
 from tests.support.processes import eventually, wait_gone
 
 SERVES_OWN = """\
@@ -83,7 +83,23 @@ def test_the_binary_gets_its_arguments_and_a_closed_configuration(tmp_path: Path
     said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
 
     assert said.stdout == f"-db -f {config} a b\n"
-    assert config.read_text() == close_to_others(SERVES_OWN)
+    assert config.read_text() == guarded(close_to_others(SERVES_OWN), "")
+    assert config.stat().st_mode & 0o777 == 0o600, "it may hold a secret"
+
+
+def test_the_binary_does_not_get_the_secret_that_its_configuration_has(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(SERVES_OWN)
+    environ = {**os.environ, SECRET_VARIABLE: "s3cret"}
+    show = tmp_path / "show"
+    show.write_text("#!/bin/sh\nenv\n")
+    show.chmod(0o700)
+    command = keeper(os.getpid(), str(show), "-f", str(config))
+
+    said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, env=environ)
+
+    assert "s3cret" in config.read_text()
+    assert "s3cret" not in said.stdout
 
 
 def test_it_does_not_start_for_a_parent_that_is_gone_already() -> None:
@@ -112,6 +128,23 @@ child.wait()
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert left == []
+
+
+@given(st.text(max_size=12))
+def test_only_the_door_says_whom_it_saw_and_never_with_a_secret_that_could_be_anything_else(secret: str) -> None:
+    lines = guarded(SERVES_OWN, secret).splitlines()
+
+    added = [line.strip() for line in lines if line not in SERVES_OWN.splitlines()]
+    begin = lines.index("    bind *:8080") + 1
+    assert [line.strip() for line in lines[begin : begin + len(added)]] == added, "before every rule of Serve's"
+    assert f"http-request del-header {PEER}" in added
+    safe = bool(secret) and set(secret) <= set(string.ascii_letters + string.digits + "-_")
+    assert sum(line.startswith("http-request set-header") for line in added) == (2 if safe else 0)
+
+
+def test_the_keeper_and_the_ingress_mean_the_same_header_and_variable() -> None:
+    assert PEER.encode() == peer.PEER
+    assert SECRET_VARIABLE == peer.SECRET_VARIABLE
 
 
 def test_splicing_is_off_and_nothing_else_is_touched() -> None:

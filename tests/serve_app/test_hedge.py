@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from actors.bus.exchange import Exchange
 from actors.bus.frames import Event, EventKind
+from actors.core.incident import Incident
 from actors.core.outcome import Failure, FailureKind
 from actors.core.traffic_settings import RetrySettings
 from serve_app.flight import Flight
@@ -20,8 +21,20 @@ AT_ONCE = 0.001
 NEVER = 60.0
 
 
-def hedge(built: Fleet, after: float) -> Hedge:
-    return Hedge(Flight(built.links, built.backend, CALL, retries=Retries(), repeatable=True), after)
+def hedge(built: Fleet, after: float, retries: Retries | None = None) -> Hedge:
+    return Hedge(Flight(built.links, built.backend, CALL, retries=retries or Retries(), repeatable=True), after)
+
+
+class Notes:
+    """What befell calls, in order."""
+
+    def __init__(self) -> None:
+        self.taken: list[Incident] = []
+        self.retries = Retries(note=self)
+
+    def __call__(self, incident: Incident, backend: str, reason: str = "") -> None:
+        assert (backend, reason) == ("git", "")
+        self.taken.append(incident)
 
 
 async def both(built: Fleet) -> tuple[Ship, Ship]:
@@ -187,3 +200,36 @@ async def test_a_hedged_call_has_one_outcome_of_one_attempt(
     if good:
         assert outcome.body.decode() in good
         assert all(event.data == b'"%b"' % outcome.body for event in events)
+
+
+@pytest.mark.parametrize(("winner", "noted"), [(0, [Incident.HEDGE]), (1, [Incident.HEDGE, Incident.HEDGE_WON])])
+async def test_a_second_attempt_is_counted_and_once_more_if_it_was_quicker(winner: int, noted: list[Incident]) -> None:
+    notes = Notes()
+    async with fleet(2) as built:
+        flying = asyncio.create_task(hedge(built, AT_ONCE, notes.retries).next())
+        ships = await both(built)
+        ships[winner].exchanges[0].finish(reply("quick"))
+        await flying
+
+    assert notes.taken == noted
+
+
+async def test_a_second_attempt_that_failed_last_has_not_won() -> None:
+    notes = Notes()
+    async with fleet(2) as built:
+        flying = asyncio.create_task(hedge(built, AT_ONCE, notes.retries).next())
+        first, second = await both(built)
+        first.exchanges[0].finish(Failure(FailureKind.TOO_LARGE, "git"))
+        await until(lambda: first.exchanges[0].reader is None)
+        second.exchanges[0].finish(Failure(FailureKind.TOO_LARGE, "git"))
+        await flying
+
+    assert notes.taken == [Incident.HEDGE]
+
+
+async def test_what_was_quick_enough_counts_as_no_hedge() -> None:
+    notes = Notes()
+    async with fleet(2, lambda exchange: exchange.finish(reply("done"))) as built:
+        await hedge(built, NEVER, notes.retries).next()
+
+    assert notes.taken == []

@@ -1,6 +1,7 @@
 """The links of an ingress: opened, opened again, closed, and chosen among."""
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.bus.dialer import CallerLink, dial
+from actors.bus.dialer import CallerLink, LinkRefused, dial
 from actors.core.breaker import State
 from actors.core.last_word import FRESH_SECONDS
 from actors.core.load import Load
@@ -17,7 +18,7 @@ from actors.core.membership import ReplicaKey, ReplicaState
 from actors.core.outcome import Failure, FailureKind
 from actors.core.traffic_settings import BalancerSettings, Balancing
 from actors.core.view import BackendView, View
-from serve_app.links import STEADY_SECONDS, Links
+from serve_app.links import CONNECT_SECONDS, NEWS_SECONDS, STEADY_SECONDS, Links
 from tests.support.bus import SECRET, until
 from tests.support.hand_clock import HandClock
 from tests.support.house import House, Plan, Replica, house, view_of
@@ -230,6 +231,106 @@ async def test_waiting_for_a_link_has_an_end() -> None:
         links.close()
 
 
+# --- lives that are over ---
+
+
+class Burials:
+    """What is told of lives that are over."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[ReplicaKey, str]] = []
+
+    def __call__(self, key: ReplicaKey, epoch: str) -> None:
+        self.told.append((key, epoch))
+
+
+GIT = ReplicaKey("git", 0)
+
+
+@pytest.mark.parametrize("nobody_listens", [ConnectionRefusedError(), FileNotFoundError()])
+async def test_a_life_is_over_once_its_link_was_lost_and_nobody_listens(nobody_listens: OSError) -> None:
+    async with house(Replica()) as built:
+        dialler, burials, sleeps = Dialler(), Burials(), Sleeps(8)
+        links = Links("here", dialler, longest, HandClock(), sleeps, connect_seconds=60.0, on_over=burials)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 1)
+        alive = (links.epoch(GIT), links.is_over(GIT, "1"))
+
+        dialler.failing = nobody_listens
+        dialler.links[0].link.abort("killed")
+        found = await links.again(GIT, "1")
+        await until(lambda: len(sleeps.seconds) == 8)
+        links.close()
+
+    assert alive == ("1", False)
+    assert found is None
+    assert (links.epoch(GIT), burials.told) == (None, [(GIT, "1")])
+
+
+@pytest.mark.parametrize("silence", [TimeoutError(), OSError("no route"), LinkRefused("not you"), ValueError("what?")])
+async def test_any_other_failure_to_reach_it_proves_nothing(silence: Exception) -> None:
+    async with house(Replica()) as built:
+        dialler, burials, sleeps = Dialler(), Burials(), Sleeps(4)
+        links = Links("here", dialler, longest, HandClock(), sleeps, on_over=burials)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 1)
+
+        dialler.failing = silence
+        dialler.links[0].link.abort("cut")
+        await until(lambda: len(sleeps.seconds) == 4)
+
+        assert (links.epoch(GIT), links.is_over(GIT, "1"), burials.told) == ("1", False, [])
+        links.close()
+
+
+async def test_a_life_to_which_there_never_was_a_link_may_yet_begin_to_listen() -> None:
+    async with house(Replica()) as built:
+        dialler, burials, sleeps = Dialler(), Burials(), Sleeps(4)
+        dialler.failing = ConnectionRefusedError()
+        links = Links("here", dialler, longest, HandClock(), sleeps, on_over=burials)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(sleeps.seconds) == 4)
+
+        assert (links.epoch(GIT), burials.told) == ("1", [])
+        links.close()
+
+
+async def test_a_life_that_can_be_reached_after_all_is_not_over_and_may_end_once_more() -> None:
+    async with house(Replica()) as built:
+        dialler, burials = Dialler(), Burials()
+        links = Links("here", dialler, lambda: 0.0, on_over=burials)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 1)
+        for number in (1, 2):
+            dialler.failing = ConnectionRefusedError()
+            dialler.open[0].link.abort("cut")
+            await until(lambda number=number: len(burials.told) == number)  # type: ignore[misc]
+            dialler.failing = None
+            await until(lambda: links.epoch(GIT) == "1")
+
+        assert links.choose(backend_of(built)) is not None
+        links.close()
+
+
+async def test_the_next_life_of_a_replica_is_not_over() -> None:
+    async with house(Replica()) as built:
+        dialler, burials = Dialler(), Burials()
+        links = Links("here", dialler, longest, on_over=burials)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 1)
+        dialler.failing = ConnectionRefusedError()
+        dialler.links[0].link.abort("killed")
+        await until(lambda: links.is_over(GIT, "1"))
+
+        dialler.failing = None
+        built.replicas[0].epoch = "2"
+        links.update(view_of(built.replicas, Plan(), 2))
+
+        assert await links.again(GIT, "2") is not None
+        assert (links.epoch(GIT), links.is_over(GIT, "1"), links.is_over(GIT, "2")) == ("2", False, False)
+        links.close()
+
+
 async def test_a_replica_whose_breaker_was_open_gets_a_probe_when_its_time_has_come() -> None:
     async with house(Replica(index=0), Replica(index=1)) as built:
         dialler, clock = Dialler(), HandClock()
@@ -251,6 +352,29 @@ async def test_a_replica_whose_breaker_was_open_gets_a_probe_when_its_time_has_c
         links.close()
 
 
+async def test_a_replica_that_says_something_new_of_itself_is_tried_again_though_its_breaker_was_open() -> None:
+    async with house(Replica(index=0), Replica(index=1)) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, lambda: 0.0, HandClock())
+        view = view_of(built.replicas, Plan())
+        links.update(view)
+        await until(lambda: len(dialler.open) == 2)
+        broken, link = links.choose(backend_of(built), [ReplicaKey("git", 1)]) or (None, None)
+        assert link is not None
+        link.load = Load(0, State.OPEN, retry_after=30.0)
+        refused = chosen_of(links, backend_of(built))
+
+        links.update(view)
+        still_refused = chosen_of(links, backend_of(built))
+        statuses = tuple(msgspec.structs.replace(replica.status(), sequence=2) for replica in built.replicas)
+        reset = dataclasses.replace(view.backends["git"], replicas=statuses)
+        links.update(dataclasses.replace(view, backends={"git": reset}))
+
+        assert refused == still_refused == {ReplicaKey("git", 1)}
+        assert broken in chosen_of(links, backend_of(built))
+        links.close()
+
+
 async def test_a_replica_that_fails_its_calls_is_left_alone_for_a_while() -> None:
     async with house(Replica(index=0), Replica(index=1)) as built:
         dialler, clock = Dialler(), HandClock()
@@ -258,11 +382,13 @@ async def test_a_replica_that_fails_its_calls_is_left_alone_for_a_while() -> Non
         links.update(view_of(built.replicas, Plan()))
         await until(lambda: len(dialler.open) == 2)
 
-        for _ in range(5):
-            links.note(ReplicaKey("git", 0), Failure(FailureKind.TIMEOUT, "git"), 1.0)
-        left_alone = chosen_of(links, backend_of(built))
+        began = [links.note(ReplicaKey("git", 0), Failure(FailureKind.TIMEOUT, "git"), 1.0) for _ in range(5)]
+        left_alone, named = chosen_of(links, backend_of(built)), links.ejected()
         clock.advance(30.0)
 
+        assert began == [False] * 4 + [True]
+        assert named == {"git": {"git:0"}}
+        assert links.ejected() == {}
         assert left_alone == {ReplicaKey("git", 1)}
         assert chosen_of(links, backend_of(built)) == {ReplicaKey("git", 0), ReplicaKey("git", 1)}
         links.close()
@@ -354,6 +480,42 @@ async def test_a_replica_that_leaves_gets_no_new_calls_and_keeps_its_link() -> N
         assert links.choose(before.backends["git"]) is None
         assert not links.takes_calls(before.backends["git"])
         assert links.link_to(ReplicaKey("git", 0), "1") is dialler.open[0]
+        links.close()
+
+
+async def test_a_replica_that_says_it_leaves_gets_no_new_calls_though_the_view_has_it_up() -> None:
+    async with house(Replica(), Replica(index=1)) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, random.Random(1).random)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 2)
+
+        built.replicas[0].leave()
+        await until(lambda: any(link.leaving for link in dialler.open))
+
+        assert chosen_of(links, backend_of(built)) == {ReplicaKey("git", 1)}
+        assert not links.takes_calls(backend_of(built), [ReplicaKey("git", 1)])
+        assert links.link_to(ReplicaKey("git", 0), "1") in dialler.open
+        links.close()
+
+
+async def test_where_a_replica_said_that_it_leaves_a_call_waits_for_the_news_also_when_its_link_is_closed() -> None:
+    async with house(Replica(), Replica("alpha")) as built:
+        dialler = Dialler()
+        links = Links("here", dialler, longest)
+        links.update(view_of(built.replicas, Plan()))
+        await until(lambda: len(dialler.open) == 2)
+
+        before = links.patience(backend_of(built))
+        built.replicas[0].leave()
+        await until(lambda: any(link.leaving for link in dialler.open))
+        told = links.patience(backend_of(built))
+        await built.replicas[0].close()
+        await until(lambda: len(dialler.open) == 1)
+
+        assert (before, told) == (CONNECT_SECONDS, NEWS_SECONDS)
+        assert links.patience(backend_of(built)) == NEWS_SECONDS
+        assert links.patience(backend_of(built, "alpha")) == CONNECT_SECONDS
         links.close()
 
 

@@ -50,4 +50,4 @@ async def test_a_filter_nested_without_end_is_refused() -> None:
     async with doorway(Replica()) as gateway:
         told = await ModernClient(gateway).ask("subscriptions/listen", {"notifications": {"own": wanted, "taskIds": 1}})
 
-    assert (told.status, told.json["error"]["code"]) == (400, -32602)
+    assert (told.status, told.json["error"]["code"]) == (400, -32700)

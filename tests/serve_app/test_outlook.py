@@ -6,7 +6,8 @@ from collections.abc import Callable
 from structlog.testing import capture_logs
 
 from actors.core.view import View
-from actors.refs import ActorGone, RouterRef
+from actors.refs.gone import ActorGone
+from actors.refs.router import RouterRef
 from serve_app.outlook import Outlook
 from tests.support.bus import until
 from tests.support.house import Plan, Replica, view_of

@@ -18,7 +18,9 @@ from tests.support.admin_office import Office
 from tests.support.asgi import ask
 from tests.support.audit import KEY, WriterDouble, recording
 from tests.support.house import Plan, Replica, doorway, fail
+from tests.support.oauth_office import OAuthOffice
 from tests.support.posts import LegacyClient, ModernClient
+from tests.support.vault import VaultBox
 
 SECRET = "hunter2-0123456789abcdef"
 ALICE = Principal("alice", "https://id.example", Kind.TOKEN, client="desktop", actor="robot", token_id="t-1")
@@ -194,6 +196,22 @@ async def test_what_is_done_by_the_admin_api_is_an_event_with_who_did_it() -> No
         ("admin", "POST", "/api/v1/admin/reload", "401", "denied"),
     ]
     assert [each["by"]["subject"] for each in written] == ["owner", "owner", "anonymous"]
+
+
+async def test_who_logs_in_and_who_cannot_are_remembered_without_what_they_sent() -> None:
+    scene = Scene()
+    office = OAuthOffice(VaultBox(None), recorder=scene.recorder)
+
+    await office.log_in()
+    await office.log_in(subject_token="bad:secret-token")
+
+    written = await scene.events()
+    assert [(each["kind"], each["decision"], each["outcome"], each["ip"]) for each in written] == [
+        ("login", "allowed", "200", "192.0.2.1"),
+        ("login", "denied", "400", "192.0.2.1"),
+    ]
+    assert (written[0]["by"]["subject"], written[0]["detail"]) == ("corp:ada", "corp")
+    assert "secret-token" not in str(written)
 
 
 async def test_nothing_is_administered_while_the_audit_cannot_be_written_if_that_is_wanted() -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from actors.core.roster import Changes, Roster
 from actors.core.settings import BackendSettings
-from actors.refs import ActorGone
+from actors.core.terms import Terms
+from actors.refs.gone import ActorGone
 from serve_app.config import load
+from serve_app.file_watch import fingerprint
 from serve_app.reload import ATTEMPTS, Reload
 from tests.support.bus import until
 
@@ -25,15 +27,15 @@ class RosterRouter:
         self.told: list[tuple[str, ...]] = []
         self.free = asyncio.Event()
         self.free.set()
-        self._roster = Roster()
+        self.roster = Roster()
 
-    async def configure(self, backends: Sequence[BackendSettings]) -> Changes:
+    async def configure(self, backends: Sequence[BackendSettings], terms: Terms | None = None) -> Changes:
         if self.away:
             self.away -= 1
             raise ActorGone("RayActorError")
         self.told.append(tuple(backend.name for backend in backends))
         await self.free.wait()
-        return self._roster.configure(backends)
+        return self.roster.configure(backends, terms)
 
 
 class Table:
@@ -63,6 +65,15 @@ async def test_a_reload_says_how_many_are_new_other_gone_and_as_before(tmp_path:
 
     assert first.line == "reloaded: 3 added, 0 changed, 0 removed, 0 untouched"
     assert second.line == "reloaded: 1 added, 1 changed, 1 removed, 1 untouched"
+
+
+async def test_a_reload_says_which_content_it_has_read(tmp_path: Path) -> None:
+    table = Table(tmp_path, a=A)
+    first = await table.reload.now()
+    table.write(a={**A, "timeout": 0})
+    second = await table.reload.now()
+
+    assert first.content != second.content == fingerprint(table.path)
 
 
 async def test_a_file_with_a_mistake_changes_nothing_and_its_problems_are_those_of_a_start(tmp_path: Path) -> None:
@@ -148,3 +159,15 @@ async def test_one_who_gives_up_waiting_does_not_take_the_answer_from_the_others
 
     assert (await patient).changes is not None
     assert len(table.router.told) == 1
+
+
+async def test_the_policy_of_the_file_is_in_force_after_a_reload_and_the_line_says_so(tmp_path: Path) -> None:
+    table = Table(tmp_path, a=A)
+    await table.reload.now()
+    table.write({"policy": {"assignments": [{"role": "viewer", "everyone": True}]}}, a=A)
+
+    changed, again = await table.reload.now(), await table.reload.now()
+
+    assert table.router.roster.terms.policy is not None
+    assert changed.line.endswith("1 untouched; policy changed")
+    assert again.line.endswith("1 untouched")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from actors.core.session_state import Found, SessionState
-from actors.refs import ActorGone
+from actors.refs.gone import ActorGone
 from serve_app.session_lookup import MAX_ASKED, SessionLookup
 from tests.support.bus import until
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.core.binding import Binding, binding_at
-from actors.core.session_state import SessionState
+from actors.core.session_state import Lose, SessionState
 from actors.router import GATHER_SECONDS
 from serve_app.sessions import Sessions
 from tests.support.bus import UNHURRIED
@@ -105,7 +105,7 @@ class SessionsMachine(RuleBasedStateMachine):
             case "lose":
                 known = sessions.known(nonce)
                 for binding in known.bindings if known is not None else ():
-                    self.note(self.do(sessions.lose(nonce, binding)))
+                    self.note(self.do(sessions.lose(nonce, Lose(binding, certain=pick % 2 == 0)))[0])
             case _:
                 self.do(sessions.unsubscribe(nonce, f"file:///{pick % 3}"))
 

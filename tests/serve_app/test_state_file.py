@@ -10,6 +10,7 @@ from actors.core.endpoints import StdioEndpoint
 from actors.core.saved import SavedServer
 from actors.core.settings import ServerSettings
 from actors.store import Store
+from actors.vault_file import vault_path
 from serve_app.state_file import KEEP_SECONDS, Recalled, added_again, forget_old, recall, state_file
 
 NOW = 1_800_000_000.0
@@ -31,6 +32,21 @@ def test_where_the_router_may_be_elsewhere_only_a_named_file_is_used(tmp_path: P
 def test_a_relative_file_is_the_same_one_for_every_process() -> None:
     assert state_file(ServerSettings(state_file="s"), spread=False) == Path.cwd() / "s"
     assert state_file(ServerSettings(state_file="~/s"), spread=False) == Path.home() / "s"
+
+
+def test_a_vault_goes_with_its_state_file_and_not_before(tmp_path: Path) -> None:
+    old = (NOW - KEEP_SECONDS - 1,) * 2
+    vaults = [vault_path(tmp_path / f"state-{port}.sqlite") for port in (1, 2)]
+    for port, vault in enumerate(vaults, 1):
+        for file in (vault, tmp_path / f"state-{port}.sqlite"):
+            file.touch()
+            os.utime(file, old)
+    os.utime(tmp_path / "state-2.sqlite", (NOW, NOW))
+
+    forget_old(tmp_path, NOW)
+
+    assert not vaults[0].exists()
+    assert vaults[1].exists()
 
 
 def test_the_secret_is_the_same_in_every_run_and_another_in_every_file(tmp_path: Path) -> None:

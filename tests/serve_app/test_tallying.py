@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.core.tally import CallLabels
+from actors.core.incident import Incident, IncidentLabels
+from actors.core.tally import AuditCounts, CallLabels
 from serve_app.tallying import SECONDS, Tallying
 from tests.support.bus import until
 from tests.support.house import MetricsDouble
@@ -86,3 +88,41 @@ async def test_reports_go_on_whatever_happens_to_one() -> None:
 
     assert set(slept) == {SECONDS}
     assert [report.sequence for report in metrics.reports] == [1, 2, 3]
+
+
+async def test_incidents_are_news_of_their_own() -> None:
+    metrics = MetricsDouble()
+    tallying = tallying_to(metrics)
+
+    tallying.note(Incident.RETRY, "git", "busy")
+    await tallying.send()
+
+    assert metrics.reports[0].tally.incidents == {IncidentLabels(Incident.RETRY, "git", "busy"): 1}
+
+
+async def test_ejections_are_told_as_long_as_they_last_and_once_more_when_they_are_over() -> None:
+    metrics = MetricsDouble()
+    ejected: dict[str, Collection[str]] = {}
+    tallying = Tallying("ingress-1", lambda: metrics, lambda: dict(ejected))  # type: ignore[arg-type, return-value]
+
+    await tallying.send()
+    ejected["git"] = ("git:0",)
+    await tallying.send()
+    await tallying.send()
+    ejected.clear()
+    await tallying.send()
+    await tallying.send()
+
+    assert [report.ejected for report in metrics.reports] == [{"git": ("git:0",)}, {"git": ("git:0",)}, {}]
+
+
+async def test_of_the_audit_each_report_has_what_is_new_since_the_one_before() -> None:
+    metrics = MetricsDouble()
+    counts = [AuditCounts()]
+    tallying = Tallying("ingress-1", lambda: metrics, audited=lambda: counts[-1])  # type: ignore[arg-type, return-value]
+
+    for now in (AuditCounts(), AuditCounts(4, 0, 0, 2), AuditCounts(4, 0, 0, 2), AuditCounts(9, 3, 1, 0)):
+        counts.append(now)
+        await tallying.send()
+
+    assert [report.audit for report in metrics.reports] == [AuditCounts(4, 0, 0, 2), AuditCounts(5, 3, 1, 0)]

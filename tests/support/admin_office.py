@@ -9,18 +9,26 @@ from typing import Any
 
 import uvicorn
 
+from actors.core.caller import Caller
 from actors.core.endpoints import HttpEndpoint
 from actors.core.listing import Facts, Item, Listing
 from actors.core.membership import ReplicaKey, ReplicaState, Status
+from actors.core.policy.action import Action, ActionKind, Circumstances
+from actors.core.policy.policy import Policy
+from actors.core.policy_settings import PolicySettings
 from actors.core.principal import Kind, Principal, Refusal, Verdict
 from actors.core.revisions import LATEST_HANDSHAKE, Era
 from actors.core.settings import BackendSettings, Naming
-from actors.refs import ActorGone
+from actors.refs.gone import ActorGone
 from actors.router import Router
-from serve_app.admin.access import Access, digest_of
+from actors.vault import Vault
+from serve_app.admin.access import SCOPE_MISSING, Access, Judge, digest_of, permission_missing
 from serve_app.admin.api import AdminApi
+from serve_app.admin.credentials import Credentials
 from serve_app.authentication import Authentication, Verify
+from serve_app.denial import Denial
 from serve_app.http import HttpRequest, Receive, Scope, Send, header_map
+from serve_app.recording import Recorder
 from tests.support.asgi import Conversation, ask
 from tests.support.control_plane import RecordingMetrics
 
@@ -39,6 +47,19 @@ async def verify(credential: str) -> Verdict:
     if credential in PRINCIPALS:
         return Verdict(PRINCIPALS[credential], None, 60.0)
     return Verdict(None, Refusal.UNKNOWN, 10.0)
+
+
+def judge_of(settings: PolicySettings | None) -> Judge:
+    """As a door with this policy judges, of callers whose roles are known."""
+    policy = Policy(settings)
+
+    def judge(caller: Caller, action: str) -> Denial | None:
+        stance = policy.stance(caller.principal, Circumstances(caller.ip, 0.0))
+        if stance.decide(Action(ActionKind.ADMIN, "", action)).allowed:
+            return None
+        return SCOPE_MISSING if settings is None else permission_missing(action)
+
+    return judge
 
 
 class Breakers:
@@ -67,9 +88,16 @@ class Office:
     """An ASGI application of the admin API alone."""
 
     def __init__(
-        self, servers: Sequence[str] = ("git",), verify: Verify | None = None, environ: Mapping[str, str] | None = None
+        self,
+        servers: Sequence[str] = ("git",),
+        verify: Verify | None = None,
+        environ: Mapping[str, str] | None = None,
+        recorder: Recorder | None = None,
+        vault: Vault | None = None,
+        judge: Judge | None = None,
     ) -> None:
-        """`servers` are those of the file; `environ` has the variables for entries."""
+        """`servers` are those of the file; `environ` has the variables for entries; by default there is no policy."""
+        self._vault = vault
         self.away = False
         """Whether the Router is."""
         self.breakers = Breakers()
@@ -77,8 +105,9 @@ class Office:
         """Where it was asked last."""
         settings = [BackendSettings(name=name, endpoint=HttpEndpoint(url="http://x/mcp")) for name in servers]
         self.router = Router(settings, Naming.QUALIFIED, generation="g", metrics=RecordingMetrics())  # type: ignore[arg-type]
-        access = Access(digest_of(TOKEN), Authentication(verify))
-        self.api = AdminApi(access, self._find_router, self.breakers.find, environ or {})
+        credentials = None if vault is None else Credentials(self._find_vault, 90 * 86_400.0)
+        access = Access(digest_of(TOKEN), Authentication(verify), judge or judge_of(None))
+        self.api = AdminApi(access, self._find_router, self.breakers.find, environ or {}, recorder, credentials)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -118,6 +147,11 @@ class Office:
     def settings(self, name: str) -> Any:
         """What a server is reached with."""
         return self.router._roster.backends[name]
+
+    def _find_vault(self) -> Vault:
+        if self.away or self._vault is None:
+            raise ActorGone("Vault")
+        return self._vault
 
     def _find_router(self) -> Router:
         if self.away:

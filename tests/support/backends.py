@@ -13,7 +13,7 @@ from actors.backend import Backend
 from actors.bus.attachment import Attachment, LinkLost
 from actors.bus.dialer import CallerLink, dial
 from actors.bus.frames import Event
-from actors.conversation import Connect
+from actors.conversation import Connect, ConnectAs
 from actors.core.call import Call
 from actors.core.endpoints import StdioEndpoint
 from actors.core.membership import ReplicaKey
@@ -24,6 +24,7 @@ from actors.transports.memory import MemoryTransport
 from tests.support.bus import SECRET, exchange_id
 from tests.support.control_plane import RecordingRouter
 from tests.support.hand_clock import HandClock
+from tests.support.hand_timers import HandTimers
 from tests.support.recorder import LIMIT
 from tests.support.upstreams import TableServer, tool_call
 
@@ -48,7 +49,8 @@ class World:
     """A Backend, its server, and an ingress with a link to it.
 
     `server` answers every conversation, or says why it cannot be reached; or `fresh` makes a server for each, or
-    `transports` a transport to a real one. `placing` is its weight and zone.
+    `transports` a transport to a real one, and `transports_as` one for a principal. `placing` is its weight and zone.
+    With `moves_timers` the limits of calls are over when `timers` are told to go off.
     """
 
     def __init__(
@@ -58,11 +60,14 @@ class World:
         *,
         fresh: Callable[[], TableServer] | None = None,
         transports: Connect | None = None,
+        transports_as: ConnectAs | None = None,
         beat_seconds: float = 5.0,
         placing: Mapping[str, Any] | None = None,
+        moves_timers: bool = False,
         **settings: Any,
     ) -> None:
         self.clock = HandClock()
+        self.timers = HandTimers()
         self.router = RecordingRouter()
         self.may_close = asyncio.Event()
         """Cleared, every transport that is being closed waits for it."""
@@ -83,7 +88,9 @@ class World:
             addresses=(address, "tcp:127.0.0.1:0"),
             router=self.router,
             connect=transports or self._connect,
+            connect_as=transports_as,
             clock=self.clock,
+            call_later=self.timers if moves_timers else None,  # type: ignore[arg-type]
             dice=lambda: 0.0,
             beat_seconds=beat_seconds,
             **(placing or {}),

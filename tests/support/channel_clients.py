@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Protocol
 
 from actors.core.sse import SseDecoder
@@ -14,8 +14,9 @@ from tests.support.house import Doorway
 class Wire(Protocol):
     """A connection, as a client sees it."""
 
-    messages: list[Any]
-    """What has come, as JSON, in order."""
+    @property
+    def messages(self) -> list[Any]:
+        """What has come, as JSON, in order."""
 
     async def open(self) -> None:
         """Connect."""
@@ -101,7 +102,7 @@ class WsWire:
             "subprotocols": list(subprotocols),
             "extensions": {name: {} for name in extensions},
         }
-        self._incoming: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+        self._incoming: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self._task: asyncio.Task[None]
 
     @property

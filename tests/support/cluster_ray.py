@@ -48,11 +48,13 @@ class OtherRay:
 
 
 @contextmanager
-def other_ray(workers: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Iterator[OtherRay]:
+def other_ray(
+    workers: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, *, cpus: int | None = None
+) -> Iterator[OtherRay]:
     """Start one, and end it by its own processes.
 
     With `workers`, node types as in `ray_cluster.yaml`, its autoscaler adds such nodes, which are processes here.
-    `environ` is added to that of its processes.
+    `environ` is added to that of its processes; it has as many `cpus` as the machine, if they are not given.
     """
     port, dashboard_port = free_port(), free_port()
     folder = tempfile.mkdtemp(prefix="ray-")  # a short path, since its sockets are in there
@@ -67,6 +69,8 @@ def other_ray(workers: Mapping[str, Any] | None = None, environ: Mapping[str, st
         "object-store-memory": 128 * 1024 * 1024,
         "temp-dir": folder,
     }
+    if cpus is not None:
+        options["num-cpus"] = cpus
     ray = str(Path(sys.executable).with_name("ray"))
     variables = {**os.environ, **ENVIRON, "RAY_USAGE_STATS_ENABLED": "0", **(environ or {})}
     if workers is not None:

@@ -128,5 +128,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "http-invalid-tool-headers": _call_all_listed,
     "json-schema-ref-no-deref": _list,
     "json-schema-2020-12-preservation": _echo_schema,
+    "auth/client-credentials-basic": _probe,
+    "auth/client-credentials-jwt": _probe,
 }
 """By scenario."""

@@ -19,7 +19,7 @@ SECONDS: Final = 90.0
 """For one run of the tool: alone it takes three, but a scenario that hangs waits for its own limits."""
 
 _FOLDER: Final = re.compile(r"(?:server-)?(?P<scenario>.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
-"""How the tool names the folder of a scenario's results."""
+"""How the tool names the folder of a scenario's results; that of `auth/x` lies in another."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class ConformanceTool:
 def read_verdicts(folder: Path) -> dict[str, Verdict]:
     """The verdicts in a folder of results, by scenario."""
     verdicts = {}
-    for file in folder.iterdir():
-        match = _FOLDER.fullmatch(file.name)
+    for file in folder.rglob("*Z"):
+        match = _FOLDER.fullmatch(file.relative_to(folder).as_posix())
         if match is not None:
             verdicts[match["scenario"]] = _verdict(match["scenario"], file / "checks.json")
     return verdicts

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, Status
 from actors.core.tally import BackendFacts
-from actors.refs import ActorGone
+from actors.refs.gone import ActorGone
 
 
 class RecordingRouter:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import httpx
@@ -74,14 +74,14 @@ CLIENTS: Final = (
 
 
 @contextmanager
-def cross_era_gateway(folder: Path) -> Iterator[GatewayProcess]:
-    """A gateway in front of a fixture server of each kind."""
+def cross_era_servers() -> Iterator[dict[str, dict[str, Any]]]:
+    """The configuration of a fixture server of each kind, which nobody else may use meanwhile."""
     with ExitStack() as stack:
         legacy = stack.enter_context(listening(FIXTURE, "--http", "0", "--era", "legacy"))
         modern = stack.enter_context(listening(FIXTURE, "--http", "0", "--era", "modern"))
         sse = stack.enter_context(listening("tests.support.fixture_sse", "0"))
         legacy_stdio = module(FIXTURE, "--stdio", "--era", "legacy")
-        servers = {
+        yield {
             "legacy_stdio": legacy_stdio,
             "legacy_http": {"url": legacy.url},
             "legacy_sse": {"url": f"{sse.origin}/sse"},
@@ -89,7 +89,13 @@ def cross_era_gateway(folder: Path) -> Iterator[GatewayProcess]:
             "modern_stdio": module(FIXTURE, "--stdio", "--era", "modern"),
             APART: {**legacy_stdio, "isolation": "session"},
         }
-        yield stack.enter_context(gateway(folder, servers))
+
+
+@contextmanager
+def cross_era_gateway(folder: Path) -> Iterator[GatewayProcess]:
+    """A gateway in front of them alone."""
+    with cross_era_servers() as servers, gateway(folder, servers) as running:
+        yield running
 
 
 class Visitors:

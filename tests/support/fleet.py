@@ -34,6 +34,10 @@ class Ship(RecordingBackend):
         self._listener = Listener(SECRET, self, backend=BACKEND)
         self.address = await self._listener.start(f"unix:{Path(self._folder) / f'{self.key.index}.{self.lives}'}")
 
+    def leave(self) -> None:
+        """Say that it takes no new calls."""
+        self._listener.leave()
+
     async def end(self) -> None:
         await self._listener.close()
 
@@ -55,7 +59,7 @@ class Fleet:
         self.dialled: list[CallerLink] = []
         """Every link that was ever opened."""
         self.harbour_closed = False
-        """While it is, no link can be opened."""
+        """While it is, no link can be opened: nobody answers."""
         self.links = Links("here", self._dial, random.Random(3).random, connect_seconds=connect_seconds)
         self._version = 0
 
@@ -79,7 +83,7 @@ class Fleet:
 
     async def _dial(self, address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
         if self.harbour_closed:
-            raise ConnectionRefusedError
+            raise TimeoutError
         link = await dial(address, SECRET, backend=backend, on_closed=on_lost)
         self.dialled.append(link)
         return link

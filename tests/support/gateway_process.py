@@ -53,6 +53,39 @@ class GatewayProcess:
     def ray_processes(self) -> list[int]:
         return descendants(self.process.pid)
 
+    @property
+    def configured(self) -> dict[str, dict[str, Any]]:
+        """The servers in the file that it follows."""
+        servers: dict[str, dict[str, Any]] = json.loads(self._config.read_text())["mcpServers"]
+        return servers
+
+    def configure(self, servers: Mapping[str, dict[str, Any]]) -> None:
+        """Put another file with these servers in the place of that, as editors do it."""
+        written = json.loads(self._config.read_text())
+        fresh = self._config.with_suffix(".new")
+        fresh.write_text(json.dumps({**written, "mcpServers": servers}))
+        fresh.replace(self._config)
+
+    @property
+    def _config(self) -> Path:
+        return self.log.with_suffix(".json")
+
+    def only1mcp(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run another command against it, with variables in its environment; what follows `--` is a server's."""
+        words = list(arguments)
+        at = words.index("--") if "--" in words else len(words)
+        words[at:at] = ["--port", str(self.port)]
+        command = [sys.executable, "-m", "serve_app.cli.main", *words]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            check=False,
+        )
+
 
 def marked(mark: str) -> list[int]:
     """Every living process with this mark in its environment."""
@@ -101,9 +134,9 @@ def gateway(
         name: {**server, "env": {**server.get("env", {}), SERVER_MARK: mark}} if "command" in server else server
         for name, server in servers.items()
     }
-    config = folder / f"gateway-{port}.json"
-    config.write_text(json.dumps({"mcpServers": marked_servers, **(sections or {})}))
     log = folder / f"gateway-{port}.log"
+    config = log.with_suffix(".json")
+    config.write_text(json.dumps({"mcpServers": marked_servers, **(sections or {})}))
     command = [sys.executable, "-m", "serve_app.cli.main", "run", "--config", str(config), "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -14,23 +14,34 @@ from actors.bus.dialer import CallerLink, dial
 from actors.bus.exchange import Exchange
 from actors.bus.frames import EventKind
 from actors.bus.listener import Listener
+from actors.core.auth_settings import AuthSettings
 from actors.core.catalogue import aggregate
+from actors.core.limit_settings import LimitSettings
 from actors.core.listing import Facts, Item, Listing
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.outcome import Failure, FailureKind, Reply
+from actors.core.policy_settings import PolicySettings
 from actors.core.principal import Verdict
 from actors.core.revisions import Era
 from actors.core.settings import Naming, ServerSettings
 from actors.core.tally import Report
 from actors.core.traffic_settings import BalancerSettings, Stickiness
 from actors.core.view import BackendView, View
-from actors.refs import ActorGone
+from actors.refs.gone import ActorGone
 from actors.watchers import BEGUN
 from serve_app.authentication import Authentication
+from serve_app.challenges import Challenges
 from serve_app.downstream.assembly import Assembly
 from serve_app.ingress import Ingress
+from serve_app.limiting import Limiting
 from serve_app.links import Links
+from serve_app.metadata import Metadata
 from serve_app.outlook import Outlook
+from serve_app.own_url import OwnUrl
+from serve_app.peer import peer_of
+from serve_app.proofs import Proofs
+from serve_app.reception import Reception
+from serve_app.recording import Recorder
 from serve_app.tallying import Tallying
 from tests.support.bus import SECRET, RecordingBackend, until
 from tests.support.hand_clock import HandClock
@@ -100,6 +111,10 @@ class Replica(RecordingBackend):
 
     async def close(self) -> None:
         await self._listener.close()
+
+    def leave(self) -> None:
+        """Say that it takes no new calls."""
+        self._listener.leave()
 
     async def restart(self) -> None:
         """Die with everything that ran, and come back at the same place knowing nothing of it."""
@@ -182,10 +197,19 @@ class Plan:
     balancer: BalancerSettings = field(default_factory=BalancerSettings)
     limits: Mapping[str, Any] = field(default_factory=dict)
     """More fields of every `BackendView`, of what its calls may cost."""
+    allowed: LimitSettings = field(default_factory=LimitSettings)
+    """Rate limits and quotas."""
+    policy: PolicySettings | None = None
+    """What callers may do."""
+    ingresses: int = 1
+    """How many share them."""
     timeout: float = 30.0
     keep_alive: float = 15.0
     grace: float = 5.0
     body_seconds: float = 60.0
+    recorder: Recorder | None = None
+    auth: AuthSettings | None = None
+    """What challenges and the metadata of the resource are made of; `verify` decides, as ever."""
 
 
 def view_of(replicas: Sequence[Replica], plan: Plan, version: int = 1) -> View:
@@ -235,7 +259,8 @@ class House:
 
         links = Links("here", dial_backend, random.Random(3).random)
         outlook = Outlook(_no_router, links.update)
-        tallying = Tallying("test", lambda: self.metrics)  # type: ignore[arg-type, return-value]
+        metrics: Any = self.metrics
+        tallying = Tallying("test", lambda: metrics, links.ejected)
         assembly = Assembly(
             outlook,
             links,
@@ -248,21 +273,39 @@ class House:
             addresses=lambda: (address, None),
             clock=self.clock,
             wall_clock=self.clock,
+            limiting=Limiting(
+                plan.allowed,
+                find_router,
+                tallying.note,
+                source=address,
+                replicas=plan.ingresses,
+                clock=self.clock,
+            ),
             keep_alive_seconds=plan.keep_alive,
             grace_seconds=plan.grace,
+            recorder=plan.recorder,
         )
         ingress = Ingress(
             plan.server,
             outlook,
-            Authentication(plan.verify, self.clock),
+            Reception(self._authentication(), outlook, peer_of, plan.policy, self.clock),
             assembly,
             lambda: self.metrics,  # type: ignore[arg-type, return-value]
             body_seconds=plan.body_seconds,
+            metadata=None if plan.auth is None else Metadata(plan.auth, OwnUrl(plan.auth.public_url)),
         )
         outlook.adopt(view_of(self.replicas, plan, self._version))
         doorway = Doorway(ingress, links, outlook, tallying, assembly, dialled)
         self._doorways.append(doorway)
         return doorway
+
+    def _authentication(self) -> Authentication:
+        auth = self.plan.auth
+        if auth is None:
+            return Authentication(self.plan.verify, self.clock)
+        own_url = OwnUrl(auth.public_url)
+        challenges, proofs = Challenges(auth, own_url), Proofs(own_url, self.clock)
+        return Authentication(self.plan.verify, self.clock, challenges=challenges, proofs=proofs)
 
     def publish(self) -> None:
         """Tell every ingress what there is now."""

@@ -1,6 +1,6 @@
 """A WebSocket as the two streams that the SDK's `ClientSession` speaks over; the SDK has no client for it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,13 +11,13 @@ from mcp_types import jsonrpc_message_adapter
 
 
 @asynccontextmanager
-async def ws_client(url: str) -> AsyncIterator[tuple[Any, Any]]:
+async def ws_client(url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[tuple[Any, Any]]:
     """Connect, with the subprotocol `mcp`, as long as the block lasts."""
     received, to_session = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     from_session, sent = anyio.create_memory_object_stream[SessionMessage](0)
     incoming, outgoing = to_session, sent
 
-    async with aiohttp.ClientSession() as http, http.ws_connect(url, protocols=("mcp",)) as socket:
+    async with aiohttp.ClientSession(headers=headers) as http, http.ws_connect(url, protocols=("mcp",)) as socket:
         assert socket.protocol == "mcp"
 
         async def read() -> None:

@@ -1,14 +1,17 @@
-"""A Router of which only the sessions are there: it can be away, hang, and restart with nothing."""
+"""A Router of which only the sessions and the limits are there: it can be away, hang, and restart with nothing."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from actors.core.session_book import SessionBook
+from actors.core.limits.report import LimitReport, LimitShares
+from actors.core.session_book import Opening, SessionBook
 from actors.core.session_state import Change, Found, SessionNews, SessionState
-from actors.refs import ActorGone, RouterRef
+from actors.refs.gone import ActorGone
+from actors.refs.router import RouterRef
 from actors.router import GATHER_SECONDS
 from actors.session_desk import SessionDesk
+from actors.share_desk import ShareDesk
 from tests.support.hand_clock import HandClock
 
 IDLE_SECONDS = 1800.0
@@ -29,6 +32,7 @@ class SessionRouter:
         self.living: set[str] = set()
         """The lives of replicas that it knows to live."""
         self.generation = 0
+        self.shares = ShareDesk(clock)
         self.book: SessionBook
         self.desk: SessionDesk
         self._max_sessions = max_sessions
@@ -56,9 +60,13 @@ class SessionRouter:
             raise ActorGone("Router")
         return self  # type: ignore[return-value]
 
-    async def open_session(self, state: SessionState) -> bool:
+    async def open_session(self, state: SessionState, most: int | None = None) -> Opening:
         await self._reached("open")
-        return self.desk.open(state)
+        return self.desk.open(state, most)
+
+    async def share_limits(self, report: LimitReport) -> LimitShares:
+        await self._reached("share")
+        return self.shares.share(report)
 
     async def find_sessions(self, asked: Sequence[SessionState]) -> Found:
         await self._reached("find")

@@ -175,5 +175,83 @@ def polite() -> None:
         time.sleep(600)
 
 
+def ready() -> None:
+    """End well: this file can be read and run."""
+
+
+def greedy() -> None:
+    """Do what a request says, and answer with what the system said to that."""
+
+    def attempt(message: dict[str, Any]) -> None:
+        params = message["params"]
+        try:
+            outcome = GREEDY[params["do"]](params.get("with"))
+        except (OSError, MemoryError) as error:
+            outcome = type(error).__name__
+        answer(message | {"params": {"outcome": outcome}})
+
+    serve(attempt)
+
+
+def _fork_many(count: int) -> str:
+    pids = []
+    try:
+        for _ in range(count):
+            pid = os.fork()
+            if pid == 0:
+                time.sleep(600)
+            pids.append(pid)
+        return "forked"
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _dial(port: int) -> str:
+    import socket
+
+    with socket.create_connection(("127.0.0.1", port), timeout=5.0):
+        return "reached"
+
+
+def _talk_to_itself(_: object) -> str:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return _dial(server.getsockname()[1])
+
+
+def _open_many(count: int) -> str:
+    descriptors: list[int] = []
+    try:
+        descriptors.extend(os.dup(2) for _ in range(count))
+        return "opened"
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _compute(_: object) -> str:
+    while True:
+        pass
+
+
+GREEDY: Final[dict[str, Callable[[Any], object]]] = {
+    "allocate": lambda size: len(bytearray(size)),
+    "fork": _fork_many,
+    "dial": _dial,
+    "talk": _talk_to_itself,
+    "open": _open_many,
+    "write": lambda place: Path(place[0]).write_bytes(bytes(place[1])),
+    "compute": _compute,
+    "ids": lambda _: [os.getuid(), os.getgid(), os.getgroups()],
+    "status": lambda key: next(
+        line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{key}:")
+    ),
+    "parent": lambda _: Path(f"/proc/{os.getppid()}/environ").read_text(),
+}
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]]()

@@ -11,17 +11,26 @@ import time
 from typing import Any
 
 from actors.core.endpoints import StdioEndpoint
+from actors.core.sandbox_settings import SandboxSettings
 from actors.transports.stdio import StdioTransport
 from tests.support import stdio_servers
 from tests.support.recorder import open_request
 
 
 def stdio_to(
-    way: str, *args: str, env: dict[str, str] | None = None, cwd: str | None = None, **options: Any
+    way: str,
+    *args: str,
+    env: dict[str, str] | None = None,
+    cwd: str | None = None,
+    sandbox: SandboxSettings | None = None,
+    program: str = sys.executable,
+    **options: Any,
 ) -> StdioTransport:
     """A transport to one of the small servers, with short limits."""
     command = ("-S", stdio_servers.__file__, way, *args)
-    endpoint = StdioEndpoint(command=sys.executable, args=command, env=env or {}, cwd=cwd)
+    endpoint = StdioEndpoint(
+        command=program, args=command, env=env or {}, cwd=cwd, sandbox=sandbox or SandboxSettings()
+    )
     limits = {"max_message_bytes": 1 << 20, "eof_seconds": 0.3, "term_seconds": 0.3}
     return StdioTransport(endpoint, name=way, **(limits | options))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from actors.core.auth_settings import IssuerSettings
@@ -28,6 +29,12 @@ def ec_key(name: str = "first", curve: type[ec.EllipticCurve] = ec.SECP256R1) ->
 
 
 @cache
+def ed_key(name: str = "first") -> Ed25519PrivateKey:
+    """The key of that name, always the same."""
+    return Ed25519PrivateKey.generate()
+
+
+@cache
 def _rsa_keys(name: str, bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
@@ -38,7 +45,8 @@ def _ec_keys(name: str, curve: type[ec.EllipticCurve]) -> ec.EllipticCurvePrivat
 
 
 def pem(key: Any) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    content: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return content
 
 
 def key_file(folder: Path, content: bytes) -> str:
@@ -67,8 +75,19 @@ def segment(value: bytes | dict[str, Any]) -> str:
 
 
 def jwk(key: Any, kid: str, **members: Any) -> dict[str, Any]:
-    family = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
-    return {**family.to_jwk(key.public_key(), as_dict=True), "kid": kid, **members}
+    return {**public_jwk(key), "kid": kid, **members}
+
+
+def public_jwk(key: Any) -> dict[str, Any]:
+    """The public key as a JWK, with nothing but what it needs."""
+    public = key.public_key()
+    if isinstance(key, rsa.RSAPrivateKey):
+        found = jwt.algorithms.RSAAlgorithm.to_jwk(public, as_dict=True)
+    elif isinstance(key, Ed25519PrivateKey):
+        found = jwt.algorithms.OKPAlgorithm.to_jwk(public, as_dict=True)
+    else:
+        found = jwt.algorithms.ECAlgorithm.to_jwk(public, as_dict=True)
+    return {name: value for name, value in found.items() if name != "key_ops"}
 
 
 def key_set(*keys: dict[str, Any]) -> bytes:

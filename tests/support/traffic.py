@@ -1,11 +1,10 @@
 """A gateway whose backends have several replicas each, for tests of what becomes of the traffic to them."""
 
-import json
 import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -110,24 +109,6 @@ class Traffic:
         """The MCP server processes that hang on an actor's process."""
         return set(descendants(pid)) & set(self.running.servers())
 
-    @property
-    def config(self) -> Path:
-        """The file that the gateway follows."""
-        return self.running.log.with_suffix(".json")
-
-    def configure(self, servers: Mapping[str, Json]) -> None:
-        """Put another file in the place of the configuration, as editors do it."""
-        written = json.loads(self.config.read_text())
-        fresh = self.config.with_suffix(".new")
-        fresh.write_text(json.dumps({**written, "mcpServers": servers}))
-        fresh.replace(self.config)
-
-    @property
-    def configured(self) -> dict[str, Json]:
-        """The servers in the file."""
-        servers: dict[str, Json] = json.loads(self.config.read_text())["mcpServers"]
-        return servers
-
     async def servers(self) -> dict[str, Json]:
         """What the admin API says of each server; nothing as long as the gateway has not written its pass."""
         held = read_pass(pass_path(self.running.port))
@@ -202,7 +183,7 @@ def traffic_in(folder: Path) -> Iterator[Traffic]:
             "pool": {"urls": urls, "breaker": HASTE, "ejection": {"seconds": 1.0}},
             "quick": {"urls": urls, "balancer": "peak_ewma", "breaker": HASTE, "ejection": {"seconds": 1.0}},
             "trio": {**stdio, "replicas": 3, "resources": {"num_cpus": 0.01}},
-            "bound": {**stdio, "replicas": 2, "sticky": "hard", "resources": {"num_cpus": 0.01}},
+            "bound": {**stdio, "replicas": 2, "sticky": "hard", "resources": {"num_cpus": 0.01}, "breaker": HASTE},
             "steady": stdio,
             "shifting": {"url": urls[0], "timeout": 50},
             "elastic": {

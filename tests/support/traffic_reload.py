@@ -31,7 +31,7 @@ async def reload_with(traffic: Traffic, servers: dict[str, Json]) -> None:
     What the old version leaves still drains then.
     """
     seen = reloads(traffic)
-    traffic.configure(servers)
+    traffic.running.configure(servers)
     await eventually(lambda: reloads(traffic) > seen, RELOAD_SECONDS)
 
     async def taken_over() -> bool:

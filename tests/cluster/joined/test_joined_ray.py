@@ -16,17 +16,11 @@ import pytest
 from tests.support.cluster import CHAOS
 from tests.support.cluster_actors import ENVIRON, NAMESPACE
 from tests.support.cluster_callers import Caller
-from tests.support.cluster_ray import OtherRay, other_ray
+from tests.support.cluster_ray import OtherRay
 from tests.support.gateway_process import GatewayProcess, chaos, gateway
 from tests.support.processes import ROOT, eventually, free_port, wait_gone
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[OtherRay]:
-    with other_ray() as running:
-        yield running
 
 
 @contextmanager

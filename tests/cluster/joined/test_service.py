@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 
 from tests.support.cluster_actors import ENVIRON, TOKEN
 from tests.support.cluster_callers import Caller, Target, WrongAnswer
-from tests.support.cluster_ray import OtherRay, other_ray
+from tests.support.cluster_ray import OtherRay
 from tests.support.gateway_process import module
 from tests.support.processes import ROOT, eventually, free_port, wait_gone
 
@@ -51,20 +50,26 @@ def _is_command(pid: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(ray: OtherRay, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """It stays for as long as its Ray, and so these tests are the last there."""
     config = tmp_path_factory.mktemp("service") / "gateway.json"
     config.write_text(json.dumps({"mcpServers": {"echo": module("tests.support.echo_server", "--stdio")}}))
     port = free_port()
     arguments = {"config": str(config), "host": "127.0.0.1", "port": port}
-    application = {"name": "command", "import_path": "serve_app.service:gateway", "args": arguments}
+    variables = {"PYTHONPATH": str(ROOT), **ENVIRON, "RAY_AUTH_MODE": "token"}
+    application = {
+        "name": "command",
+        "import_path": "serve_app.service:gateway",
+        "args": arguments,
+        "runtime_env": {"env_vars": variables},
+    }
     body = {
         "http_options": {"host": "127.0.0.1", "port": port},
         "applications": [{**application, "route_prefix": None}],
     }
-    with other_ray(environ={"PYTHONPATH": str(ROOT), **ENVIRON, "RAY_AUTH_MODE": "token"}) as ray:
-        url = f"{ray.dashboard}/api/serve/applications/"
-        httpx.put(url, json=body, headers=AUTHORIZATION, timeout=60).raise_for_status()
-        yield Service(ray, port)
+    url = f"{ray.dashboard}/api/serve/applications/"
+    httpx.put(url, json=body, headers=AUTHORIZATION, timeout=60).raise_for_status()
+    return Service(ray, port)
 
 
 async def test_it_serves_when_serve_says_that_it_runs(service: Service) -> None:

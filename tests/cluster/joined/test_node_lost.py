@@ -12,7 +12,7 @@ import pytest
 from tests.support.cluster_actors import ENVIRON
 from tests.support.cluster_callers import Target, under_load
 from tests.support.cluster_nodes import Node, joined_node
-from tests.support.cluster_ray import OtherRay, other_ray
+from tests.support.cluster_ray import OtherRay
 from tests.support.cluster_server import read_journal
 from tests.support.gateway_process import gateway
 from tests.support.processes import ROOT, eventually
@@ -30,12 +30,6 @@ NOTICED_SECONDS = 5.0
 
 PAUSE_SECONDS = 2.0
 """For less than this, calls stop that are none of the lost node's."""
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[OtherRay]:
-    with other_ray() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

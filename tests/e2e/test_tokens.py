@@ -1,0 +1,171 @@
+"""Tokens that the gateway issues, and what is revoked: the running command, with two ingress replicas."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.gateway_process import GatewayProcess, gateway, module
+from tests.support.guarded import AUDIENCE, ISSUER, KEY, SECRET, token
+from tests.support.processes import free_port
+from tests.support.sdk_client import MODERN_HEADERS, modern
+
+pytestmark = pytest.mark.e2e
+
+LIMIT = 60.0
+IN_FORCE = 1.0
+"""Seconds after which every ingress replica knows what is revoked."""
+
+MANY = 12
+"""Connections, each of its own: with two replicas one of them would miss out once in two thousand times."""
+
+
+class House:
+    """One gateway that may be started again in the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        (folder / "secret").write_text(SECRET)
+
+    def running(self) -> Any:
+        auth = {
+            "issuers": [{"issuer": ISSUER, "audience": AUDIENCE, "algorithms": ["HS256"], "key_file": "secret"}],
+            "tokens": {},
+            "public_url": f"http://127.0.0.1:{self.port}",
+        }
+        sections = {"auth": auth, "server": {"replicas": 2, "state_file": str(self.folder / "state.sqlite")}}
+        return gateway(self.folder, {"kept": module("tests.support.echo_server")}, sections=sections, port=self.port)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return House(tmp_path_factory.mktemp("tokens"))
+
+
+@pytest.fixture(scope="module")
+def running(house: House) -> Iterator[GatewayProcess]:
+    with house.running() as process:
+        yield process
+
+
+def call(process: GatewayProcess, credential: str) -> int:
+    """The status of one call over a connection of its own."""
+    question = modern("tools/call", name="kept__echo", arguments={"text": "x"})
+    routing = {"Mcp-Method": "tools/call", "Mcp-Name": "kept__echo", "Authorization": f"Bearer {credential}"}
+    return httpx.post(process.url, json=question, headers={**MODERN_HEADERS, **routing}, timeout=30).status_code
+
+
+def statuses(process: GatewayProcess, credential: str) -> set[int]:
+    """Those of many calls, so that every replica has answered some."""
+    return {call(process, credential) for _ in range(MANY)}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def said(process: GatewayProcess, *words: str) -> str:
+    """What a command prints on standard output."""
+    done = process.only1mcp(*words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def listed(process: GatewayProcess, subject: str) -> str:
+    """The id of the only token of a service."""
+    entries = json.loads(said(process, "token", "list", "--json"))["tokens"]
+    (found,) = [entry["id"] for entry in entries if entry["subject"] == subject]
+    return str(found)
+
+
+def revoke(process: GatewayProcess, *words: str) -> None:
+    """Revoke with the command, and wait for no longer than it may take to be in force."""
+    said(process, "token", "revoke", *words)
+    time.sleep(IN_FORCE)
+
+
+def is_vault(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).cmdline()[0].startswith("ray::Vault")
+    except (psutil.Error, IndexError):
+        return False
+
+
+def vault_pid(process: GatewayProcess) -> int:
+    found = [pid for pid in process.ray_processes() if is_vault(pid)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_service_token_works_until_it_is_revoked_and_then_nowhere(running: GatewayProcess) -> None:
+    issued = said(running, "token", "issue", "ci")
+    assert statuses(running, issued) == {200}
+
+    revoke(running, listed(running, "ci"))
+
+    assert statuses(running, issued) == {401}
+
+
+def test_a_token_of_another_issuer_is_revoked_by_its_subject_and_a_new_one_works(running: GatewayProcess) -> None:
+    old = token(sub="eve", iat=int(time.time()) - 10)
+    assert statuses(running, old) == {200}
+
+    revoke(running, "--subject", "eve")
+
+    assert statuses(running, old) == {401}
+    assert statuses(running, token(sub="eve", iat=int(time.time()))) == {200}
+
+
+def test_a_key_is_good_at_once_and_worth_nothing_when_it_is_revoked(running: GatewayProcess) -> None:
+    made = said(running, "key", "create", "robot")
+    assert statuses(running, made) == {200}
+
+    said(running, "key", "revoke", "robot")
+    time.sleep(IN_FORCE)
+
+    assert statuses(running, made) == {401}
+
+
+def test_everything_goes_on_while_the_vault_is_killed(running: GatewayProcess) -> None:
+    issued, gone = said(running, "token", "issue", "builder"), said(running, "key", "create", "gone")
+    said(running, "key", "revoke", "gone")
+    assert statuses(running, issued) == {200}
+    before = vault_pid(running)
+
+    os.kill(before, signal.SIGKILL)
+    meanwhile = statuses(running, issued) | statuses(running, token(sub="ada"))
+
+    assert meanwhile == {200}
+    wait_until(lambda: running.only1mcp("token", "list").returncode == 0)
+    assert vault_pid(running) != before
+    assert statuses(running, said(running, "token", "issue", "again")) == {200}
+    assert statuses(running, gone) == {401}
+
+
+def test_what_was_issued_and_revoked_outlives_the_command(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    with house.running() as first:
+        kept, gone = said(first, "token", "issue", "kept"), said(first, "token", "issue", "gone")
+        key = said(first, "key", "create", "robot")
+        revoke(first, listed(first, "gone"))
+
+    with house.running() as second:
+        assert statuses(second, kept) == {200}
+        assert statuses(second, key) == {200}
+        assert statuses(second, gone) == {401}
+        output = first.output() + second.output()
+
+    for credential in (kept, gone, key, KEY):
+        assert credential not in output
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("state.sqlite.vault*")} == {0o600}
