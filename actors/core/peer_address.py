@@ -7,12 +7,16 @@ written anything. So they are read from the right, and no further than to the fi
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from actors.core.policy.networks import Networks
 
 MAX_HOPS: Final = 32
 """Addresses that are read from the right; a chain that is longer and ours alone is a loop."""
+
+MAX_WRITTEN: Final = 128
+"""Characters of one address with all that may stand around it."""
 
 _PARAMETER: Final = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";,]*))\s*')
 _QUOTED_PAIR: Final = re.compile(r"\\(.)")
@@ -25,6 +29,12 @@ def read_address(text: str) -> str | None:
 
     An IPv4 address in IPv6 form is that IPv4 address.
     """
+    return None if len(text) > MAX_WRITTEN else _read(text)
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> str | None:
+    """Remembered, because clients send more than one request."""
     written = text.strip()
     match = _BRACKETED.fullmatch(written) or _WITH_PORT.fullmatch(written)
     plain = match[1] if match else written
