@@ -157,7 +157,10 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginSettings:
-    """An OpenID provider where people log in; the gateway then issues tokens of its own to them."""
+    """An OpenID provider where people log in; the gateway then issues tokens of its own to them.
+
+    It must have `http://127.0.0.1/callback` registered, for any port (RFC 8252, section 7.3).
+    """
 
     __pydantic_config__: ClassVar = STRICT
 

@@ -16,7 +16,7 @@ COMMANDS: Final = frozenset({"list", "add", "remove", "accept", "test", "reload"
 
 FINDING: Final = (
     "Without --gateway and --port, the gateway is meant that you run on this machine. One that somebody else runs"
-    " wants a credential with the scope only1mcp:admin in the environment variable ONLY1MCP_TOKEN."
+    " wants a credential with the scope only1mcp:admin in the environment variable ONLY1MCP_TOKEN, or that you log in."
 )
 
 

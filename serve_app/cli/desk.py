@@ -20,6 +20,8 @@ from serve_app.own_way import OWN_ORIGIN
 
 TOKEN_VARIABLE: Final = "ONLY1MCP_TOKEN"  # noqa: S105 - the name of a variable
 
+INSTEAD: Final = f"put a token into {TOKEN_VARIABLE}, or log in: only1mcp login"
+
 ANSWER_SECONDS: Final = 30.0
 
 ADMIN_PATH: Final = "/api/v1/admin"
@@ -135,20 +137,23 @@ def _at_url(url: str, environ: Mapping[str, str], folder: Path | None) -> Desk:
     held = _pass(path)
     # a token is for the gateway that made it: nobody else shall read it
     if held is None or urlsplit(held.url).netloc != parts.netloc.replace("localhost", "127.0.0.1"):
-        return Desk(base, _login_token(base))
+        mine = login_token(base)
+        if mine is None:
+            raise DeskError(f"the gateway at {base} wants a credential: {INSTEAD}")
+        return Desk(base, mine)
     return Desk(held.url, held.token, path, held.socket)
 
 
-def _login_token(base: str) -> str:
+def login_token(base: str) -> str | None:
+    """The access token of the person who is logged in at a gateway, if there is one.
+
+    Raises:
+        DeskError: the login is over, or cannot be renewed now.
+    """
     try:
-        token = fresh_token(gateway_of(base), time.time)
+        return fresh_token(gateway_of(base), time.time)
     except (LoginOver, DoorError, KeptError) as error:
         raise DeskError(str(error)) from None
-    if token is None:
-        raise DeskError(
-            f"the gateway at {base} wants a credential: put a token into {TOKEN_VARIABLE}, or log in: only1mcp login"
-        )
-    return token
 
 
 def _pass(path: Path) -> Pass | None:

@@ -7,6 +7,7 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TextIO
+from urllib.parse import urlsplit
 
 from actors.core.claims import bytes_of
 from actors.core.json_once import decode_object
@@ -27,6 +28,8 @@ from serve_app.login.kept_login import (
 )
 from serve_app.login.redirect import RedirectError
 from serve_app.oauth.logins import Offered
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 CANNOT: Final = 1
 WRONG: Final = 2
@@ -68,6 +71,9 @@ def login(
     Raises:
         DoorError, RedirectError, KeptError: nobody is logged in now who was not before.
     """
+    parts = urlsplit(gateway)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        err.write("the URL begins with http://, so whoever is on the way can take the login\n")
     door = GatewayDoor(gateway)
     offered = _chosen(door.providers(), provider)
 

@@ -101,7 +101,8 @@ def _add_stdio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Connects a client that can only start a program to a running gateway: MCP over standard input"
         " and output on this side, HTTP on the other.",
         epilog="If the gateway wants a credential, put a token into the environment variable ONLY1MCP_TOKEN, which is"
-        " sent as a Bearer token. There is no option for it: other users of the machine can read command lines.",
+        " sent as a Bearer token, or log in with `only1mcp login`. There is no option for it: other users of the"
+        " machine can read command lines.",
     )
     stdio.add_argument("--url", help="endpoint of the gateway (default: http://127.0.0.1:8080/mcp)")
     stdio.add_argument("--server", metavar="NAME", help="speak to this one backend, with nothing renamed")

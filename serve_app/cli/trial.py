@@ -17,7 +17,7 @@ from actors.core.rules import SettingsError
 from actors.core.screening import Pin, screen
 from actors.core.settings import BackendSettings
 from actors.upstream.asking import UpstreamError
-from serve_app.cli.desk import TOKEN_VARIABLE, DeskError
+from serve_app.cli.desk import TOKEN_VARIABLE, DeskError, login_token
 from serve_app.config import ConfigError, load
 from serve_app.config.description import printable
 
@@ -55,9 +55,9 @@ def of_gateway(name: str, url: str, environ: Mapping[str, str]) -> list[BackendS
     """What to connect to for a server behind a gateway; `url` is the gateway's.
 
     Raises:
-        DeskError: there can be no server of that name, or no such URL.
+        DeskError: there can be no server of that name, or no such URL; or see `login_token`.
     """
-    token = environ.get(TOKEN_VARIABLE, "").strip()
+    token = environ.get(TOKEN_VARIABLE, "").strip() or login_token(url)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         return [BackendSettings(name=name, endpoint=HttpEndpoint(url=f"{url}/servers/{name}/mcp", headers=headers))]

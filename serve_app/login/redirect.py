@@ -2,7 +2,7 @@
 
 import hmac
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,7 +12,7 @@ TURN_SECONDS: Final = 0.5
 """How long one look for the browser takes."""
 
 CLIENT_SECONDS: Final = 5.0
-"""How long a connection may say nothing; others wait behind it."""
+"""How long a connection may say nothing."""
 
 _DONE: Final = b"<!doctype html><title>only1mcp</title><p>You can close this page and go back to the terminal."
 _STRANGE: Final = b"<!doctype html><title>only1mcp</title><p>This is not the answer to a login that was begun here."
@@ -50,7 +50,8 @@ class Redirect:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - so named there
                 """Nothing: the request line has the code."""
 
-        self._server = HTTPServer(("127.0.0.1", 0), Page)
+        # browsers open connections that they may need later, and behind which others must not wait
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
         self._server.timeout = TURN_SECONDS
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}{PATH}"
 

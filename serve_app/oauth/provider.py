@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote_plus
 
 import httpx
@@ -31,18 +31,6 @@ BASIC: Final = "client_secret_basic"
 log = structlog.get_logger()
 
 
-class Answer(Protocol):
-    """What came back; `post_code` makes one."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-
-    @property
-    def body(self) -> bytes:
-        """All of it."""
-
-
 class Posted(msgspec.Struct, frozen=True):
     """What came back."""
 
@@ -50,7 +38,7 @@ class Posted(msgspec.Struct, frozen=True):
     body: bytes
 
 
-PostCode = Callable[[str, Mapping[str, str], Mapping[str, str]], Awaitable[Answer]]
+PostCode = Callable[[str, Mapping[str, str], Mapping[str, str]], Awaitable[Posted]]
 """Posts a form with headers; raises `OSError` if there is no complete answer."""
 
 

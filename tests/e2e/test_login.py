@@ -1,5 +1,6 @@
 """A person who logs in at a running gateway, and may there what their groups may."""
 
+import json
 import os
 import re
 import subprocess
@@ -34,8 +35,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
                 "public_url": f"http://127.0.0.1:{port}",
             },
             "policy": {
-                "roles": [{"name": "echoer", "allow": [{"backends": ["kept"], "tools": ["echo"]}]}],
-                "assignments": [{"roles": ["echoer"], "groups": ["developers"]}],
+                "roles": {"echoer": {"allow": [{"tools": ["*"]}, {"admin": ["servers:read"]}]}},
+                "assignments": [{"role": "echoer", "groups": ["developers"]}],
             },
             "server": {"state_file": str(folder / "state.sqlite")},
         }
@@ -44,16 +45,19 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
             yield process
 
 
-def command(running: GatewayProcess, home: Path, *words: str) -> subprocess.Popen[str]:
+def command(home: Path, *words: str) -> subprocess.Popen[str]:
     """A command of the person whose home this is."""
-    line = [sys.executable, "-m", "serve_app.cli.main", *words, "--url", running.origin]
-    environ = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environ)
+    line = [sys.executable, "-m", "serve_app.cli.main", *words]
+    folders = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state")}
+    environ = {**os.environ, "HOME": str(home), **folders}
+    return subprocess.Popen(
+        line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environ
+    )
 
 
 def log_in(running: GatewayProcess, home: Path, name: str) -> str:
     """Log in with a browser; gives the access token."""
-    process = command(running, home, "login", "--no-browser")
+    process = command(home, "login", "--no-browser", "--url", running.origin)
     assert process.stderr is not None
     try:
         page = next(line for line in process.stderr if line.startswith("http"))
@@ -68,6 +72,31 @@ def log_in(running: GatewayProcess, home: Path, name: str) -> str:
     assert found is not None
     assert found[1] not in out + errors
     return found[1]
+
+
+def said(home: Path, *words: str) -> str:
+    """What a command of a person prints."""
+    process = command(home, *words)
+    try:
+        out, errors = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    return out
+
+
+def bridged(running: GatewayProcess, home: Path, message: dict[str, Any]) -> str:
+    """The answer to one message over the bridge of a person."""
+    process = command(home, "stdio", "--url", running.url)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(f"{json.dumps(message)}\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+    finally:
+        process.kill()
+        process.communicate(timeout=SECONDS)
 
 
 def ask(running: GatewayProcess, token: str, method: str, **params: Any) -> httpx.Response:
@@ -90,9 +119,9 @@ def test_groups_at_the_provider_decide_what_a_person_may_and_logging_out_ends_it
     assert "hello" not in denied.text
     assert [tool["name"] for tool in ask(running, ada, "tools/list").json()["result"]["tools"]] == ["kept__echo"]
     assert ask(running, eve, "tools/list").json()["result"]["tools"] == []
-    leaving = command(running, tmp_path / "ada", "logout")
-    out, errors = leaving.communicate(timeout=SECONDS)
-    assert (leaving.returncode, "corp:ada is logged out" in out) == (0, True), errors
+    assert "kept" in said(tmp_path / "ada", "list", "--gateway", running.origin)
+    assert "kept__echo" in bridged(running, tmp_path / "ada", modern("tools/list"))
+    assert "corp:ada is logged out" in said(tmp_path / "ada", "logout", "--url", running.origin)
     assert ask(running, ada, "tools/list").status_code == 401
     assert SECRET not in running.output()
     assert ada not in running.output()
