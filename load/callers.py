@@ -16,6 +16,9 @@ from load.compare import percentile
 ANSWER_SECONDS: Final = 30.0
 """Longer than this for one answer counts as none."""
 
+GONE: Final = 404
+"""The status for a session that has ended."""
+
 DETAIL_BYTES: Final = 200
 
 CALLS_OF_ONE: Final = 1_000_000
@@ -97,7 +100,8 @@ class Caller:
         if trouble is None:
             return Call(question.text, began, self._clock())
         said = response.headers.get("retry-after", "")
-        named = trouble if trouble in WRONG else reason_of(response.content_type, body) or trouble
+        says_it = trouble in WRONG or response.status == GONE  # clients begin anew without reading further
+        named = trouble if says_it else reason_of(response.content_type, body) or trouble
         retry_after = float(said) if said.isdigit() else None
         return Call(
             question.text, began, self._clock(), named, retry_after, body[:DETAIL_BYTES].decode(errors="replace")

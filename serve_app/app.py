@@ -103,6 +103,7 @@ class IngressReplica:
             verdict: Verdict = await auth.verify.remote(credential)
             return verdict
 
+        self._auth = auth
         self._links = Links(node, dial_backend, random.random, zone=zone, on_over=_bury)
         self._outlook = Outlook(find_router, self._links.update)
         self._recorder = recorder_of(settings.audit, audit_key, node, find_audit)
@@ -175,6 +176,9 @@ class IngressReplica:
     async def _live(self, receive: Receive, send: Send) -> None:
         """Follow the Router and report to Metrics for as long as the replica lives."""
         await receive()
+        if self._auth is not None:
+            # the first use of a handle stops everything here until Serve's controller has answered: now it is there
+            self._auth.options()
         lives = (self._outlook.follow(), self._sessions.follow(), self._sessions.run(), self._tallying.run())
         tasks = [asyncio.create_task(life) for life in (*lives, self._recorder.run(), self._limiting.run())]
         await send({"type": "lifespan.startup.complete"})

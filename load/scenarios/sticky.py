@@ -33,9 +33,8 @@ ENDED: Final = "status 404"
 NOT_YET: Final = frozenset({"disconnected", "unavailable"})
 """What calls may be told until the loss is known: they may have run, or were not sent."""
 
-TOLD: Final = {True: ([LOST],), False: ([ENDED], [LOST, ENDED])}
-"""How a session hears of the loss at `/mcp`, and at the endpoint of one server: there, a call that was on its way fails
-before the session ends."""
+TOLD: Final = {True: [LOST], False: [ENDED]}
+"""How a session hears of the loss at `/mcp`, and at the endpoint of one server."""
 
 ATTEMPTS: Final = 20
 """How often a session calls after the loss until it has an answer."""
@@ -74,7 +73,7 @@ class Session:
     def told_well(self) -> bool:
         """Whether it heard of the loss as it should."""
         known = list(itertools.dropwhile(NOT_YET.__contains__, self.told))
-        return known in TOLD[self.aggregate]
+        return known == TOLD[self.aggregate]
 
 
 @dataclass

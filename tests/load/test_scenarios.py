@@ -85,7 +85,7 @@ def test_failover_wants_the_rate_back() -> None:
         (True, ["session_lost", "session_lost"], False),
         (True, ["status 404"], False),
         (False, ["status 404"], True),
-        (False, ["session_lost", "status 404"], True),
+        (False, ["session_lost", "status 404"], False),
         (False, ["session_lost"], False),
         (False, ["unavailable", "status 404"], True),
         (False, ["unavailable"], False),

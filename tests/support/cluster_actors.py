@@ -54,10 +54,13 @@ class Actors:
 
     async def alive(self) -> list[Actor]:
         """All that live at this moment."""
-        async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}, timeout=20.0) as client:
-            page = await client.get(f"{self._dashboard}/api/v0/actors", params={"detail": 1, "limit": 1000})
-        page.raise_for_status()
-        return [_actor(entry) for entry in page.json()["data"]["result"]["result"] if entry["state"] == "ALIVE"]
+        page = await self._page("/api/v0/actors", detail=1, limit=1000)
+        return [_actor(entry) for entry in page["data"]["result"]["result"] if entry["state"] == "ALIVE"]
+
+    async def in_service(self, deployment: str) -> int:
+        """How many replicas of a deployment Serve sends requests to."""
+        deployments = (await self._page("/api/serve/applications/"))["applications"][NAMESPACE]["deployments"]
+        return sum(replica["state"] == "RUNNING" for replica in deployments[deployment]["replicas"])
 
     async def of(self, name: str) -> list[Actor]:
         """Those of this name or kind."""
@@ -80,6 +83,12 @@ class Actors:
 
         await eventually(lives_again, seconds)
         return await self.one(killed.name)
+
+    async def _page(self, path: str, **params: int) -> Any:
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}, timeout=20.0) as client:
+            page = await client.get(f"{self._dashboard}{path}", params=params)
+        page.raise_for_status()
+        return page.json()
 
 
 def actors_of(running: GatewayProcess) -> Actors:

@@ -13,6 +13,7 @@ from typing import Final
 
 import httpx
 
+from serve_app.environment import FAST_SERVE
 from tests.support.cluster_actors import ENVIRON, TOKEN
 from tests.support.cluster_ray import OtherRay
 from tests.support.processes import LOCALHOST, descendants, free_port, is_there, stop
@@ -48,7 +49,7 @@ def joined_node(ray: OtherRay, label: str) -> Iterator[Node]:
         "metrics-export-port": free_port(),
     }
     words = [str(Path(sys.executable).with_name("ray")), "start", "--block"]
-    environ = {**os.environ, **ENVIRON, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
+    environ = {**os.environ, **FAST_SERVE, **ENVIRON, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
     process = subprocess.Popen(
         [*words, *(f"--{name}={value}" for name, value in options.items())],
         env=environ,

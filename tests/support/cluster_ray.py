@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import httpx
 
+from serve_app.environment import FAST_SERVE
 from tests.support.cluster_actors import ENVIRON, TOKEN, Actors
 from tests.support.processes import LOCALHOST, descendants, free_port, stop
 
@@ -72,7 +73,7 @@ def other_ray(
     if cpus is not None:
         options["num-cpus"] = cpus
     ray = str(Path(sys.executable).with_name("ray"))
-    variables = {**os.environ, **ENVIRON, "RAY_USAGE_STATS_ENABLED": "0", **(environ or {})}
+    variables = {**os.environ, **FAST_SERVE, **ENVIRON, "RAY_USAGE_STATS_ENABLED": "0", **(environ or {})}
     if workers is not None:
         options["autoscaling-config"] = str(_autoscaling(Path(folder), port, workers))
         variables |= AUTOSCALING
