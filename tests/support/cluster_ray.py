@@ -1,4 +1,4 @@
-"""A Ray that somebody else started: `ray start` in a folder and on ports of its own."""
+"""A Ray that somebody else started: `ray start` in a folder and on ports of its own, as the README tells them to."""
 
 import json
 import os
@@ -49,13 +49,11 @@ class OtherRay:
 
 
 @contextmanager
-def other_ray(
-    workers: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, *, cpus: int | None = None
-) -> Iterator[OtherRay]:
+def other_ray(workers: Mapping[str, Any] | None = None, *, cpus: int | None = None) -> Iterator[OtherRay]:
     """Start one, and end it by its own processes.
 
     With `workers`, node types as in `ray_cluster.yaml`, its autoscaler adds such nodes, which are processes here.
-    `environ` is added to that of its processes; it has as many `cpus` as the machine, if they are not given.
+    It has as many `cpus` as the machine, if they are not given.
     """
     port, dashboard_port = free_port(), free_port()
     folder = tempfile.mkdtemp(prefix="ray-")  # a short path, since its sockets are in there
@@ -73,7 +71,7 @@ def other_ray(
     if cpus is not None:
         options["num-cpus"] = cpus
     ray = str(Path(sys.executable).with_name("ray"))
-    variables = {**os.environ, **FAST_SERVE, **ENVIRON, "RAY_USAGE_STATS_ENABLED": "0", **(environ or {})}
+    variables = {**os.environ, **FAST_SERVE, **ENVIRON, "RAY_USAGE_STATS_ENABLED": "0"}
     if workers is not None:
         options["autoscaling-config"] = str(_autoscaling(Path(folder), port, workers))
         variables |= AUTOSCALING
