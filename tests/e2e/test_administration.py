@@ -77,7 +77,7 @@ def test_the_servers_are_listed_and_tried(site: Site) -> None:
     assert (listed.returncode, tried.returncode) == (0, 0), (listed, tried)
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["server", "kept", LEGACY, "other"]
     assert tried.stdout.startswith("kept: 1 tool after ")
-    assert (unknown.returncode, unknown.stdout) == (1, "kept: a credential is required (-32600)\n")
+    assert (unknown.returncode, unknown.stdout) == (1, "kept: it refused our credentials (401)\n")
 
 
 def test_a_server_is_added_called_and_removed_without_a_restart(site: Site) -> None:

@@ -22,7 +22,7 @@ async def test_the_actors_have_the_names_of_what_they_are(cluster: Cluster) -> N
     names = {actor.name for actor in await cluster.actors.alive() if actor.namespace == NAMESPACE}
 
     backends = {f"Backend:{replica}" for replica in ("pair:0", "pair:1", "fixture:0", "chaos:0", "asking:0")}
-    assert names == {"Router", "Metrics", *backends}
+    assert names == {"Router", "Metrics", "Vault", *backends}
 
 
 async def test_a_killed_backend_fails_only_its_own_calls_in_flight_and_comes_back(cluster: Cluster) -> None:
