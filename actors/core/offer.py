@@ -16,6 +16,7 @@ from actors.core.cursor import page_of
 from actors.core.identity import GATEWAY_INFO
 from actors.core.jsonrpc import Object
 from actors.core.listing import Facts, Kind
+from actors.core.policy.action import ActionKind
 from actors.core.policy.stance import Stance
 from actors.core.promises import merged, promised
 from actors.core.rendering import complete
@@ -101,7 +102,12 @@ class Offer:
 
     @cached_property
     def is_empty(self) -> bool:
-        """Whether there is nothing in it for its callers, though there is something for others."""
+        """Whether there is nothing in it for its callers, though there is something for others.
+
+        Of a server whose resources they may read there may always be some that it does not list.
+        """
+        if self._stance is not None and self._stance.reaches(ActionKind.RESOURCE, self.backend or ""):
+            return False
         return not any(map(self.catalogue.of, Kind)) and any(map(self._everything.of, Kind))
 
     @cached_property

@@ -153,3 +153,9 @@ def test_a_caller_hears_only_of_servers_that_have_something_for_it():
     assert result["instructions"] == "# web\nw"
     assert offer("git", PermissionSettings(servers=("web",), tools=("*",))).is_empty
     assert not offer("web", PermissionSettings(servers=("web",), tools=("*",))).is_empty
+
+
+def test_an_endpoint_is_there_for_one_who_may_read_what_its_server_does_not_list():
+    assert not offer("git", PermissionSettings(resources=("git:open/*",))).is_empty
+    assert offer("git", PermissionSettings(servers=("web",), resources=("git:open/*",))).is_empty
+    assert offer("git", PermissionSettings(tools=("nono",))).is_empty

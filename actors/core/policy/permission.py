@@ -63,6 +63,10 @@ class Permission:
         """Why it does not hold for now, whatever the action; nothing if it does."""
         return None if self.conditions is None else self.conditions.unmet(principal, circumstances)
 
+    def is_about(self, kind: ActionKind, server: str) -> bool:
+        """Whether there may be something of this kind at a server that it is about."""
+        return kind in self._names and self._servers(server)
+
     def mismatch(self, action: Action) -> str | None:
         """Why it has nothing to do with the action; nothing if it has, should the arguments fit.
 

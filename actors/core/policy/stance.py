@@ -69,6 +69,10 @@ class Stance:
             return False
         return any(p.mismatch(action) is None for p in self._allows[action.kind])
 
+    def reaches(self, kind: ActionKind, server: str) -> bool:
+        """Whether something of this kind may be allowed at a server, whatever it lists."""
+        return any(permission.is_about(kind, server) for permission in self._allows[kind])
+
     def wants_arguments(self, action: Action) -> bool:
         """Whether `decide` may ask for the arguments of the action."""
         if action.kind is ActionKind.METHOD and is_free(action.name):
