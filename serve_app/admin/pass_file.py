@@ -3,10 +3,7 @@
 It lies in a folder that only its owner can enter, and names the address, the token and the process of the gateway.
 """
 
-import os
 import secrets
-import stat
-import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +14,7 @@ import platformdirs
 
 from actors.core.settings import ServerSettings
 from serve_app.own_way import own_socket
+from serve_app.private_file import NotPrivate, make_private_folder, read_private, write_private
 
 APPLICATION: Final = "only1mcp"
 
@@ -69,18 +67,10 @@ def write_pass(path: Path, held: Pass) -> None:
         PassError: there is no folder for it that is ours alone.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.parent.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise PassError(f"{path.parent} does not belong to this user alone")
-        number, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(msgspec.json.encode(held))
-            Path(fresh).replace(path)
-        except BaseException:
-            Path(fresh).unlink(missing_ok=True)
-            raise
+        make_private_folder(path.parent)
+        write_private(path, msgspec.json.encode(held))
+    except NotPrivate as shared:
+        raise PassError(str(shared)) from None
     except OSError as error:
         raise PassError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -92,14 +82,11 @@ def read_pass(path: Path) -> Pass | None:
         PassError: it is not ours, or not what we write.
     """
     try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            # a stranger's file would lead our requests to a stranger
-            if found.st_uid != os.getuid() or found.st_mode & 0o077:
-                raise PassError(f"{path} does not belong to this user alone")
-            return msgspec.json.decode(file.read(MAX_BYTES), type=Pass)
+        return msgspec.json.decode(read_private(path, MAX_BYTES), type=Pass)
     except FileNotFoundError:
         return None
+    except NotPrivate as shared:  # a stranger's file would lead our requests to a stranger
+        raise PassError(str(shared)) from None
     except OSError as error:
         raise PassError(f"{path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError:

@@ -3,8 +3,6 @@
 import fcntl
 import hashlib
 import os
-import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
+
+from serve_app.private_file import NotPrivate, make_private_folder, read_private, write_private
 
 MAX_BYTES: Final = 64 * 1024
 
@@ -68,11 +68,10 @@ def alone(path: Path) -> Iterator[None]:
         KeptError: there is no folder for it that is ours alone, or another process does not let go of it.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.parent.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise KeptError(f"{path.parent} does not belong to this user alone")
+        make_private_folder(path.parent)
         number = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except NotPrivate as shared:
+        raise KeptError(str(shared)) from None
     except OSError as error:
         raise KeptError(f"{path.parent} cannot be written: {error.strerror}") from error
     try:
@@ -102,13 +101,11 @@ def read_login(path: Path) -> KeptLogin | None:
         KeptError: it is not ours, or not what we write.
     """
     try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            if found.st_uid != os.getuid() or found.st_mode & 0o077:
-                raise KeptError(f"{path} does not belong to this user alone")
-            return msgspec.json.decode(file.read(MAX_BYTES), type=KeptLogin)
+        return msgspec.json.decode(read_private(path, MAX_BYTES), type=KeptLogin)
     except FileNotFoundError:
         return None
+    except NotPrivate as shared:
+        raise KeptError(str(shared)) from None
     except OSError as error:
         raise KeptError(f"{path} cannot be read: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -122,16 +119,8 @@ def write_login(path: Path, login: KeptLogin) -> None:
         KeptError: it cannot be written.
     """
     try:
-        number, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(msgspec.json.encode(login))
-                file.flush()
-                os.fsync(number)  # the refresh token before it is worth nothing any more
-            Path(fresh).replace(path)
-        except BaseException:
-            Path(fresh).unlink(missing_ok=True)
-            raise
+        # the refresh token is on the disk before the one before it is worth nothing any more
+        write_private(path, msgspec.json.encode(login), sync=True)
     except OSError as error:
         raise KeptError(f"{path} cannot be written: {error.strerror}") from error
 
