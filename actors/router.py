@@ -127,6 +127,9 @@ class Router:
         """The gateway is about to end: let every ingress know, so that streams end in good order."""
         self._closing = True
         self._views.publish()
+
+    async def flush(self) -> None:
+        """Have everything written that is kept for the next run; waits for the disk."""
         await asyncio.to_thread(self._memory.flush)
 
     async def watch(self, generation: str, version: int) -> View:

@@ -187,6 +187,7 @@ class IngressReplica:
             task.cancel()
         self._links.close()
         await self._relay.close()
+        await self._sessions.close()
         await self._recorder.drain()
         await self._tallying.send()
         await send({"type": "lifespan.shutdown.complete"})

@@ -150,6 +150,8 @@ class Gateway:
             await _within(self._router.close(), MARGIN_SECONDS)
         if self._serving:
             await _within(asyncio.to_thread(serve.delete, APPLICATION, _blocking=True), seconds + MARGIN_SECONDS)
+        if self._router is not None:
+            await _within(self._router.flush(), MARGIN_SECONDS)  # the ingress replicas told it their last
         if self._owns_serve and self._spread:
             await _within(asyncio.to_thread(serve.shutdown), seconds + MARGIN_SECONDS)
         if self._fleet is not None:

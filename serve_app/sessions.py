@@ -208,6 +208,11 @@ class Sessions:
         except ActorGone:
             self._touched |= {nonce for nonce in touched if nonce in self._copy}
 
+    async def close(self) -> None:
+        """The replica ends: have the Router know what it could not be told yet. It waits no longer than a client."""
+        self._reachable = True  # whatever was last heard of it, there is no other time to ask
+        await self.report()
+
     async def _change(self, nonce: bytes, change: Change) -> tuple[SessionState | None, float | None]:
         """The session after a change, or nothing if it has ended, and `Found.lost_for`. Without the Router it is
         changed here."""

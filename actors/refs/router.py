@@ -51,6 +51,14 @@ class RouterRef:
         """
         await ask(self._handle.close)
 
+    async def flush(self) -> None:
+        """See `Router.flush`.
+
+        Raises:
+            ActorGone: perhaps not everything is written.
+        """
+        await ask(self._handle.flush)
+
     async def watch(self, generation: str, version: int) -> View:
         """See `Router.watch`.
 

@@ -305,7 +305,7 @@ async def test_the_end_of_the_gateway_writes_what_is_not_written_yet(house: Hous
     router = await house.begin(backend("git"))
     await router.open_session(session(1))
 
-    await router.close()
+    await router.flush()
 
     reader = Store.open(house.file)
     assert [each.state for each in reader.load().sessions] == [session(1)]

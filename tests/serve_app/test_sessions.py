@@ -289,6 +289,19 @@ async def test_without_the_router_sessions_are_opened_changed_and_ended_and_it_i
     assert three.log_level == "debug"
 
 
+async def test_a_replica_that_ends_tells_the_router_what_it_could_not_be_told_before() -> None:
+    router = await settled_router()
+    here, there = Replica(router), Replica(router)
+    await lose(router, here)
+    await here.opened(1)
+    router.away = False
+
+    await here.sessions.close()
+
+    assert await there.find(1) == await here.find(1)
+    assert await there.find(1) is not None
+
+
 async def test_without_the_router_a_verified_id_is_a_session() -> None:
     router = await settled_router()
     here = Replica(router)
