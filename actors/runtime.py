@@ -86,8 +86,8 @@ OBJECT_STORE_BYTES: Final = 128 * 1024 * 1024
 """Nothing of ours is an object of Ray's; its smallest store starts fastest."""
 
 
-def start_ray() -> str:
-    """Start a Ray of our own on this machine; gives the address of its dashboard.
+def start_ray(*, dashboard: bool = True) -> str:
+    """Start a Ray of our own on this machine; gives the address of its dashboard, if it has one.
 
     Called from the main thread: Ray's processes end with the thread that started them.
     """
@@ -95,11 +95,11 @@ def start_ray() -> str:
         address="local",
         namespace=NAMESPACE,
         object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=True,
+        include_dashboard=dashboard,
         dashboard_host="127.0.0.1",
         logging_level=logging.WARNING,
     )
-    return str(context.dashboard_url)
+    return str(context.dashboard_url or "")
 
 
 def join_ray(address: str) -> str:

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 chosen.address,
                 keeps_state=not chosen.no_state,
                 plain=chosen.plain,
+                dashboard=not chosen.no_dashboard,
             )
             return run(wish)
         case "stdio":
@@ -77,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     run.add_argument("--port", type=_port, help="port to listen on (default: 8080)")
-    run.add_argument("--address", metavar="RAY", help="join this Ray cluster instead of starting a local one")
+    ray = run.add_mutually_exclusive_group()
+    ray.add_argument("--address", metavar="RAY", help="join this Ray cluster instead of starting a local one")
+    ray.add_argument(
+        "--no-dashboard", action="store_true", help="start the local one without its dashboard, which takes memory"
+    )
     run.add_argument("--no-state", action="store_true", help="keep nothing for the next run, and recall nothing")
     run.add_argument(
         "--plain", action="store_true", help="on a loopback address, leave out the TLS of the configuration"

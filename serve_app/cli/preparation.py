@@ -39,6 +39,8 @@ class Wish:
     """Whether anything shall outlive the run, in `ServerSettings.state_file` or where that is else."""
     plain: bool = False
     """Whether TLS is left out, whatever the configuration says."""
+    dashboard: bool = True
+    """Whether a Ray of our own has its dashboard."""
 
 
 @dataclass(frozen=True, slots=True)

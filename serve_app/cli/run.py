@@ -38,17 +38,18 @@ def run(wish: Wish) -> int:
     logs.configure(prepared.settings.server.log_format)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is a loop, both end the same way
     try:
-        return _run_on_ray(prepared, surroundings.environ, wish.address, progress)
+        return _run_on_ray(prepared, surroundings.environ, wish, progress)
     except KeyboardInterrupt:
         return 0
 
 
-def _run_on_ray(prepared: Prepared, environ: Mapping[str, str], address: str | None, progress: Progress) -> int:
+def _run_on_ray(prepared: Prepared, environ: Mapping[str, str], wish: Wish, progress: Progress) -> int:
     # Ray and Serve read their environment when they are imported, and importing them takes a second
     from serve_app.environment import guest_environment, haproxy_available, ray_environment, with_our_variables
     from serve_app.port_block import port_block
     from serve_app.run_folder import run_folder
 
+    address = wish.address
     with run_folder() as folder, port_block(random.random) as ports:
         if address is None:
             server = prepared.settings.server
@@ -61,7 +62,7 @@ def _run_on_ray(prepared: Prepared, environ: Mapping[str, str], address: str | N
 
         try:
             with progress.step(f"joining the Ray at {address}" if address else "starting Ray"):
-                dashboard = join_ray(address) if address else start_ray()
+                dashboard = join_ray(address) if address else start_ray(dashboard=wish.dashboard)
         except Exception as error:  # noqa: BLE001 - Ray raises many kinds, and each is one sentence to a person
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             sys.stderr.write(f"only1mcp: cannot {f'join the Ray at {address}' if address else 'start Ray'}: {reason}\n")

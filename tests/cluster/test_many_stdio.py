@@ -24,7 +24,7 @@ async def test_fifty_stdio_servers_start_are_well_and_leave_nothing(tmp_path: Pa
     server = {"command": sys.executable, "args": ["-S", script, str(tmp_path / "journal")]}
     names = [f"s{number}" for number in range(COUNT)]
     began = time.monotonic()
-    with gateway(tmp_path, dict.fromkeys(names, server), environ=ENVIRON) as running:
+    with gateway(tmp_path, dict.fromkeys(names, server), environ=ENVIRON, dashboard=True) as running:
         ready = time.monotonic() - began
         health = httpx.get(f"{running.origin}/health").json()
         caller = Caller(running.url, "", legacy=False)

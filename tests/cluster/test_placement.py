@@ -31,7 +31,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
         servers: dict[str, Any] = {name: {"url": server.url} for name in SHARED}
         servers |= {"own": own, "needy": {"url": server.url, "resources": {"num_cpus": 0.5}}}
         folder = tmp_path_factory.mktemp("placement")
-        with gateway(folder, servers, sections={"server": {"density": 3}}, environ=ENVIRON) as gateway_process:
+        with gateway(
+            folder, servers, sections={"server": {"density": 3}}, environ=ENVIRON, dashboard=True
+        ) as gateway_process:
             yield gateway_process
 
 

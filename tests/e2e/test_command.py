@@ -66,7 +66,7 @@ async def test_nothing_is_left_after_a_stop_and_another_gateway_is_not_touched(
     }
     others = psutil.Process(running.process.pid).children()
     assert others
-    with gateway(tmp_path, servers) as stopping:
+    with gateway(tmp_path, servers, dashboard=True) as stopping:
         started = [*stopping.ray_processes(), *stopping.servers()]
         assert len(stopping.servers()) >= 3, "two servers and a grandchild"
 
@@ -76,9 +76,23 @@ async def test_nothing_is_left_after_a_stop_and_another_gateway_is_not_touched(
         assert code == 0
         assert await wait_gone(started, 5) == []
         assert "stopped" in stopping.output()
+        assert "Ray dashboard at http://127.0.0.1:" in stopping.output()
 
     assert [each for each in others if not is_there(each.pid)] == []
     assert httpx.get(f"{running.origin}/health").status_code == 200
+
+
+def test_a_ray_without_its_dashboard_has_none_of_its_processes(running: GatewayProcess) -> None:
+    assert "Ray runs without a dashboard" in running.output()
+    names = [psutil.Process(pid).name() for pid in running.ray_processes()]
+    assert [name for name in names if name.startswith("ray-dashboard")] == []
+
+
+def test_a_cluster_that_is_joined_has_the_dashboard_it_has() -> None:
+    refused = only1mcp("run", "--address", "127.0.0.1:1", "--no-dashboard")
+
+    assert refused.returncode == 2
+    assert "not allowed with" in refused.stderr
 
 
 async def test_nothing_is_left_after_the_command_is_killed(tmp_path: Path) -> None:
@@ -86,7 +100,7 @@ async def test_nothing_is_left_after_the_command_is_killed(tmp_path: Path) -> No
         "demo": module("serve_app.demonstration"),
         "stubborn": chaos("--stubborn", "--grandchild", "own-session"),
     }
-    with gateway(tmp_path, servers) as running:
+    with gateway(tmp_path, servers, dashboard=True) as running:
         started = [*running.ray_processes(), *running.servers()]
         ours = [pid for pid in started if not is_agent_of_ray(pid)]
 
@@ -97,7 +111,7 @@ async def test_nothing_is_left_after_the_command_is_killed(tmp_path: Path) -> No
 
 
 async def test_nothing_is_left_after_rays_own_process_is_killed(tmp_path: Path) -> None:
-    with gateway(tmp_path, {"stubborn": chaos("--stubborn", "--grandchild", "same-group")}) as running:
+    with gateway(tmp_path, {"stubborn": chaos("--stubborn", "--grandchild", "same-group")}, dashboard=True) as running:
         started = [pid for pid in running.ray_processes() if not is_agent_of_ray(pid)]
         raylet = next(pid for pid in started if psutil.Process(pid).name().startswith("raylet"))
 

@@ -141,5 +141,5 @@ def cluster_in(folder: Path) -> Iterator[Cluster]:
             "asking": {"url": asking.url},
             "chaos": chaos(),
         }
-        with gateway(folder, servers, sections=sections, environ=ENVIRON) as running:
+        with gateway(folder, servers, sections=sections, environ=ENVIRON, dashboard=True) as running:
             yield Cluster(running, actors_of(running), journal)

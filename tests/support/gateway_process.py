@@ -122,11 +122,12 @@ def gateway(
     environ: Mapping[str, str] | None = None,
     port: int | None = None,
     line: str = "ready http",
+    dashboard: bool = False,
 ) -> Iterator[GatewayProcess]:
     """Run the gateway with these servers until the block ends; nothing of it is left afterwards.
 
     The block begins as soon as it has printed `line`. On the same `port`, in the same folder, it is the same gateway
-    once more.
+    once more. Its Ray has a `dashboard` only for those who want to read it: that takes time to start.
     """
     port = port or free_port()
     mark = f"{folder.name}-{port}"
@@ -140,7 +141,7 @@ def gateway(
     command = [sys.executable, "-m", "serve_app.cli.main", "run", "--config", str(config), "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, *arguments],
+            [*command, *arguments, *(() if dashboard or "--address" in arguments else ("--no-dashboard",))],
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=ROOT,

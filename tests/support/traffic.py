@@ -193,5 +193,5 @@ def traffic_in(folder: Path) -> Iterator[Traffic]:
             "sleepy": {"url": urls[2], "replicas": {"min": 0, "max": 1, "idle_timeout": 2}},
         }
         sections = {"server": {"replicas": INGRESS_REPLICAS, "density": 4, "drain_seconds": 5}}
-        with gateway(folder, servers, sections=sections, environ=ENVIRON) as running:
+        with gateway(folder, servers, sections=sections, environ=ENVIRON, dashboard=True) as running:
             yield Traffic(running, actors_of(running), journal, pool)
