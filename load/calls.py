@@ -89,14 +89,27 @@ _decode: Final = msgspec.json.Decoder(Answer).decode
 class Wire:
     """Makes the questions of one client, numbered from `first_id`; a legacy client sets its session when it has one."""
 
-    def __init__(self, era: Era, tool: str, *, first_id: int = 1, text_bytes: int = 64, delay_ms: int = 0) -> None:
-        """`delay_ms` is asked of a tool that can wait before it answers, if it is more than 0."""
+    def __init__(
+        self,
+        era: Era,
+        tool: str,
+        *,
+        first_id: int = 1,
+        text_bytes: int = 64,
+        delay_ms: int = 0,
+        credential: str = "",
+    ) -> None:
+        """`delay_ms` is asked of a tool that can wait before it answers, if it is more than 0.
+
+        `credential` is the value of `Authorization`; there is none if it is empty.
+        """
         self.session: str | None = None
         self._era = era
         self._tool = tool
         self._next_id = first_id
         self._padding = "x" * text_bytes
         self._delay = b',"delay_ms":%d' % delay_ms if delay_ms else b""
+        self._credential = {"Authorization": credential} if credential else {}
 
     def call(self) -> Question:
         """A `tools/call` whose text no other question has."""
@@ -128,6 +141,7 @@ class Wire:
 
     def _headers(self, method: str, name: str | None) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        headers |= self._credential
         if self._era is Era.MODERN:
             headers |= {"MCP-Protocol-Version": MODERN_REVISION, "Mcp-Method": method}
             if name is not None:

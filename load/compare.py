@@ -37,6 +37,8 @@ class Target:
     name: str
     url: str
     tool: str
+    credential: str = ""
+    """The value of `Authorization`, if it wants one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ async def measure(target: Target, plan: Plan, concurrency: int, clock: Callable[
 
 async def _connection(target: Target, plan: Plan, number: int, clock: Callable[[], float]) -> ClosedLoop:
     parts = urlsplit(target.url)
-    wire = Wire(plan.era, target.tool, first_id=number * 1_000_000_000 + 1, text_bytes=plan.text_bytes)
+    first_id = number * 1_000_000_000 + 1
+    wire = Wire(plan.era, target.tool, first_id=first_id, text_bytes=plan.text_bytes, credential=target.credential)
     host, port = parts.hostname or "", parts.port or 80
     _, connection = await asyncio.wait_for(
         asyncio.get_running_loop().create_connection(

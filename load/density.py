@@ -128,7 +128,7 @@ def started(
     watch = Watch(port, backends * len(TOOLS))
     began = time.monotonic()
     sections = {"server": {"state_file": str(state), **options}}
-    with gateway(folder, servers, sections=sections, port=port) as running:
+    with gateway(folder, servers, sections=sections, port=port, dashboard=True) as running:
         ready = time.monotonic() - began
         watch.join()
         yield running, Started(watch.opened, watch.answered, watch.first_tools, watch.listed, ready)

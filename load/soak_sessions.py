@@ -198,7 +198,9 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="only1mcp-load-") as folder,
         listening("tests.support.fixture_server", "--http", "0") as server,
-        gateway(Path(folder), {ENDPOINT: {"url": server.url}}, sections=sections, environ=ENVIRON) as running,
+        gateway(
+            Path(folder), {ENDPOINT: {"url": server.url}}, sections=sections, environ=ENVIRON, dashboard=True
+        ) as running,
     ):
         url = running.server_url(ENDPOINT)
         plan = (arguments.sessions, arguments.waves, arguments.idle_seconds)

@@ -40,7 +40,7 @@ def stage(servers: Mapping[str, dict[str, Any]], folder: Path, replicas: int) ->
         TimeoutError: they are not, in time.
     """
     environ = {**ENVIRON, "XDG_STATE_HOME": str(folder / "state")}
-    with gateway(folder, servers, environ=environ) as running:
+    with gateway(folder, servers, environ=environ, dashboard=True) as running:
         deadline = time.monotonic() + UP_SECONDS
         while (up := replicas_up(running)) < replicas or not is_known_at_the_door(running):
             if time.monotonic() > deadline:

@@ -22,7 +22,7 @@ def measure(servers: dict[str, dict[str, Any]]) -> float:
     """Seconds from starting the command to its `ready` line."""
     with tempfile.TemporaryDirectory(prefix="only1mcp-load-") as folder:
         began = time.monotonic()
-        with gateway(Path(folder), servers) as running:
+        with gateway(Path(folder), servers, dashboard=True) as running:
             seconds = time.monotonic() - began
             assert running.output().count(" is up: ") == len(servers), running.output()
             return seconds

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,21 +28,28 @@ STOP_SECONDS: Final = 45.0
 TOOL: Final = "echo__echo"
 
 
-def configuration(backend: dict[str, Any], port: int, replicas: int) -> dict[str, Any]:
-    """The gateway's configuration file, with one backend named `echo`."""
-    return {"server": {"host": LOCALHOST, "port": port, "replicas": replicas}, "mcpServers": {"echo": backend}}
+def configuration(
+    backend: dict[str, Any], port: int, replicas: int, sections: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The gateway's configuration file, with one backend named `echo`, and further sections."""
+    server = {"host": LOCALHOST, "port": port, "replicas": replicas}
+    return {"server": server, "mcpServers": {"echo": backend}, **(sections or {})}
 
 
 @contextmanager
-def gateway(backend: dict[str, Any], replicas: int) -> Iterator[str]:
+def gateway(
+    backend: dict[str, Any], replicas: int, sections: Mapping[str, Any] | None = None, credential: str = ""
+) -> Iterator[str]:
     """Run the gateway in front of one backend; gives its URL once the tool is listed.
+
+    `credential` is the value of `Authorization` that it wants with these sections.
 
     Raises:
         RuntimeError: it ended, or did not list the tool in time.
     """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="only1mcp-load-") as folder:
-        Path(folder, "only1mcp.json").write_text(json.dumps(configuration(backend, port, replicas)), "utf-8")
+        Path(folder, "only1mcp.json").write_text(json.dumps(configuration(backend, port, replicas, sections)), "utf-8")
         process = subprocess.Popen(
             [sys.executable, "-c", "import sys; from serve_app.cli.main import main; sys.exit(main())", "run"],
             cwd=folder,
@@ -51,19 +58,19 @@ def gateway(backend: dict[str, Any], replicas: int) -> Iterator[str]:
         )
         try:
             url = f"http://{LOCALHOST}:{port}/mcp"
-            await_tool(url, process)
+            await_tool(url, process, credential)
             yield url
         finally:
             stop(process, seconds=STOP_SECONDS)
 
 
-def await_tool(url: str, process: subprocess.Popen[bytes]) -> None:
+def await_tool(url: str, process: subprocess.Popen[bytes], credential: str = "") -> None:
     """Wait until the endpoint lists the tool.
 
     Raises:
         RuntimeError: the process ended first, or it took too long.
     """
-    wire = Wire(Era.MODERN, TOOL)
+    wire = Wire(Era.MODERN, TOOL, credential=credential)
     deadline = time.monotonic() + START_SECONDS
     seen = "nothing listens"
     while time.monotonic() < deadline:
