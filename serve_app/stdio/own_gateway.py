@@ -125,7 +125,8 @@ def _launch(config: Path, port: int, environ: Mapping[str, str]) -> Launch:
     env = {name: value for name, value in environ.items() if name != TOKEN_VARIABLE} | {"PYTHONPATH": path}
     keeper = [sys.executable, "-I", "-S", gateway_keeper.__file__]
     command = [*keeper, sys.executable, "-P", "-m", "serve_app.cli.main", "run"]
-    arguments = ["--config", str(config), "--host", HOST, "--port", str(port), "--no-state", "--plain", "--no-dashboard"]
+    place = ["--config", str(config), "--host", HOST, "--port", str(port)]
+    arguments = [*place, "--no-state", "--plain", "--no-dashboard"]
     return Launch(
         Order(
             path=os.fsencode(sys.executable),
