@@ -7,8 +7,9 @@ from typing import Final
 
 import msgspec
 
+from actors.bus.keychain import Keychain
 from actors.core.load import Load
-from actors.core.membership import ReplicaKey, Status
+from actors.core.membership import Heard, ReplicaKey, Status
 from actors.refs.gone import ActorGone
 from actors.refs.router import RouterRef
 
@@ -20,7 +21,10 @@ BUSY_BEATS: Final = 5
 
 
 class Heartbeat:
-    """Tells the Router. Begun and ended once; `seconds` are those between two beats while nobody calls."""
+    """Tells the Router, and hears of new link keys from it.
+
+    Begun and ended once; `seconds` are those between two beats while nobody calls.
+    """
 
     def __init__(
         self,
@@ -29,6 +33,7 @@ class Heartbeat:
         epoch: str,
         status: Callable[[], Status],
         load: Callable[[], Load],
+        keys: Keychain,
         *,
         seconds: float = BEAT_SECONDS,
     ) -> None:
@@ -37,6 +42,7 @@ class Heartbeat:
         self._epoch = epoch
         self._status = status
         self._load = load
+        self._keys = keys
         self._seconds = seconds
         self._told = asyncio.Event()
         self._called = False
@@ -94,8 +100,16 @@ class Heartbeat:
         if changed:
             await self._router.report(self._status())
         # after a report, too: it says nothing of the load and the breaker
-        if not await self._router.beat(self._key, self._epoch, self.sequence, load) and not changed:
+        heard = await self._beat_once(load)
+        if not heard.known and not changed:
             await self._router.report(self._status())
+        if heard.link_key > self._keys.keys.number:
+            self._keys.adopt(await self._router.link_keys())
+            await self._beat_once(load)  # nobody dials with it before the Router knows that it is here
+
+    async def _beat_once(self, load: Load) -> Heard:
+        number = self._keys.keys.number
+        return await self._router.beat(self._key, self._epoch, self.sequence, load, number)
 
     def _load_since(self) -> Load:
         """The load now; but not none if a call has come since the last look: short ones are seldom under way."""

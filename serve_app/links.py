@@ -8,13 +8,13 @@ from typing import Final
 import structlog
 
 from actors.bus.dialer import CallerLink
-from actors.core.backoff import Backoff
 from actors.core.balancing.candidate import Candidate
-from actors.core.last_word import LastWord
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.outcome import Outcome
 from actors.core.pool import Pool
 from actors.core.view import BackendView, View
+from serve_app.line import BACKOFF, Dial, Line
+from serve_app.renewal import Renewal
 
 CONNECT_SECONDS: Final = 1.0
 """How long a call waits for the link to a replica that the View says is up: it is being opened."""
@@ -26,17 +26,10 @@ may be seconds late, and it comes for sure."""
 STEADY_SECONDS: Final = 5.0
 """A link that held so long was a good one; after a shorter one each further attempt waits longer."""
 
-BACKOFF: Final = Backoff(first=0.05, factor=2.0, cap=5.0)
-
 NOBODY_LISTENS: Final = (ConnectionRefusedError, FileNotFoundError)
 """What a dial raises where no process listens. Any other error, and silence above all, may be the fault of the way."""
 
 log = structlog.get_logger()
-
-Dial = Callable[[str, str, Callable[[str], None]], Awaitable[CallerLink]]
-"""Opens a link to an address of a backend, within a time limit, and calls back when it is lost.
-
-Raises OSError, or ValueError if it is no address."""
 
 
 def _nobody(_key: ReplicaKey, _epoch: str) -> None:
@@ -48,6 +41,8 @@ class Links:
 
     A replica listens from the beginning of its life to its end. So where a link was open, and nobody listens any more,
     that life is over, and nobody waits for it.
+
+    Links that were opened with an older key than the newest are replaced, see `Renewal`.
     """
 
     def __init__(
@@ -73,10 +68,11 @@ class Links:
         self._clock = clock
         self._sleep = sleep
         self.connect_seconds = connect_seconds
+        self._renewal = Renewal(dial, dice, sleep)
         self._on_over = on_over
         self._backends: Mapping[str, BackendView] = {}
         self._zone = zone
-        self._lines: dict[ReplicaKey, _Line] = {}
+        self._lines: dict[ReplicaKey, Line] = {}
         self._pools: dict[str, Pool] = {}
         """By backend."""
         self._opened = asyncio.Event()
@@ -93,7 +89,7 @@ class Links:
         for key, replica in wanted.items():
             address = self._address(replica)
             if key not in self._lines and address is not None:
-                line = self._lines[key] = _Line(key, address, replica.epoch)
+                line = self._lines[key] = Line(key, address, replica.epoch)
                 line.life = asyncio.get_running_loop().create_task(self._keep_open(line))
         leaving = {replica.key for replica in view.leaving}
         for key, line in self._lines.items():
@@ -101,6 +97,8 @@ class Links:
             if line.sequence != wanted[key].sequence:
                 line.sequence = wanted[key].sequence
                 line.last_word.forget_refusal()
+        if view.link_keys is not None:
+            self._renewal.look(self._lines.values(), view.link_keys.number)
         self._update_pools(view)
 
     def choose(
@@ -209,6 +207,7 @@ class Links:
         for line in self._lines.values():
             line.close()
         self._lines.clear()
+        self._renewal.close()
 
     def _update_pools(self, view: View) -> None:
         if not self._zone:
@@ -219,7 +218,7 @@ class Links:
             self._pools[name].update(backend, self._zone if view.prefer_zone else "", self._clock())
         self._tell_waiting()
 
-    async def _keep_open(self, line: "_Line") -> None:
+    async def _keep_open(self, line: Line) -> None:
         attempt = 0
         while True:
             began = self._clock()
@@ -229,11 +228,11 @@ class Links:
             await self._sleep(BACKOFF.delay(attempt, self._dice()))
             attempt += 1
 
-    async def _hold(self, line: "_Line") -> None:
+    async def _hold(self, line: Line) -> None:
         """Open the link, and return when it is lost or was not to be had."""
         line.lost.clear()
         try:
-            link = await self._dial(line.address, line.key.backend, line.mark_lost)
+            link = await line.dial(self._dial)
         except (OSError, ValueError) as error:
             log.debug("link_refused", backend=line.key.backend, reason=str(error))
             if line.was_open and isinstance(error, NOBODY_LISTENS):
@@ -255,7 +254,7 @@ class Links:
         line = self._lines.get(key)
         return line.link if line is not None else None
 
-    def _open_links(self, backend: BackendView) -> Iterator[tuple["_Line", CallerLink]]:
+    def _open_links(self, backend: BackendView) -> Iterator[tuple[Line, CallerLink]]:
         for replica in backend.replicas:
             if replica.state is ReplicaState.UP:
                 line = self._lines.get(replica.key)
@@ -265,45 +264,5 @@ class Links:
     def _address(self, replica: Status) -> str | None:
         return replica.address if replica.node == self._node else replica.remote_address
 
-    def _is_current(self, line: "_Line", replica: Status | None) -> bool:
+    def _is_current(self, line: Line, replica: Status | None) -> bool:
         return replica is not None and line.epoch == replica.epoch and line.address == self._address(replica)
-
-
-class _Line:
-    """One link, and the task that keeps it open."""
-
-    def __init__(self, key: ReplicaKey, address: str, epoch: str) -> None:
-        self.key = key
-        self.name = str(key)
-        self.address = address
-        self.epoch = epoch
-        self.weight = 1.0
-        self.sequence = 0
-        """Which status of it the View has."""
-        self.leaving = False
-        """It may be up in an older View, but takes no new calls."""
-        self.link: CallerLink | None = None
-        self.was_open = False
-        """Whether there was a link since the life was last over, if it ever was."""
-        self._link_left = False
-        self.over = False
-        self.lost = asyncio.Event()
-        self.life: asyncio.Task[None] | None = None
-        self.last_word = LastWord()
-
-    @property
-    def has_left(self) -> bool:
-        """Whether it has said that it takes no new calls, whatever the View says of it."""
-        return self._link_left or (self.link is not None and self.link.leaving)
-
-    def mark_lost(self, _reason: str) -> None:
-        self._link_left = self.has_left
-        self.link = None
-        self.lost.set()
-
-    def close(self) -> None:
-        if self.life is not None:
-            self.life.cancel()
-        if self.link is not None:
-            self.link.close()
-            self.link = None

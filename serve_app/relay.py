@@ -14,6 +14,7 @@ import structlog
 
 from actors.bus.dialer import CallerLink, dial
 from actors.bus.exchange import Exchange, ExchangeSettings
+from actors.bus.keychain import Keychain
 from actors.bus.listener import Listener
 from actors.core.call import Call
 from actors.core.load import Load
@@ -74,7 +75,7 @@ class Relay:
 
     def __init__(
         self,
-        secret: bytes,
+        keys: Keychain,
         node: str,
         addresses: Callable[[], tuple[str, str | None]],
         take: Take,
@@ -83,8 +84,8 @@ class Relay:
         deliver_seconds: float = DELIVER_SECONDS,
         max_links: int = MAX_LINKS,
     ) -> None:
-        """`addresses` gives where to listen for this node, and for others if there are any."""
-        self._secret = secret
+        """`keys` are those of links; `addresses` gives where to listen, for this node and others if there are any."""
+        self._keys = keys
         self._node = node
         self._addresses = addresses
         self._take = take
@@ -150,7 +151,7 @@ class Relay:
 
     async def _listen(self) -> tuple[str, str | None]:
         wanted, remote = self._addresses()
-        self._listener = Listener(self._secret, self, backend=NAME, exchange_settings=EXCHANGES)
+        self._listener = Listener(self._keys, self, backend=NAME, exchange_settings=EXCHANGES)
         address = await self._listener.start(wanted)
         return address, await self._listener.start(remote) if remote is not None else None
 
@@ -194,7 +195,7 @@ class Relay:
 
     async def _dial(self, address: str, line: "_Line") -> CallerLink:
         try:
-            return await dial(address, self._secret, backend=NAME, on_closed=lambda _: self._drop(address, line))
+            return await dial(address, self._keys, backend=NAME, on_closed=lambda _: self._drop(address, line))
         except BaseException:
             self._drop(address, line)
             raise

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from actors.bus.keychain import Tls
+
 Factory = Callable[[], asyncio.BaseProtocol]
 
 BACKLOG: Final = 128
@@ -25,7 +27,7 @@ class UnixAddress:
         return f"unix:{self.path}"
 
     async def connect(self, factory: Factory) -> None:
-        """Connect, and hand the connection to the protocol of `factory`.
+        """Connect, and hand the connection to the protocol of `factory`. It is not encrypted: it leaves no node.
 
         Raises:
             OSError: nobody listens there.
@@ -69,14 +71,27 @@ class TcpAddress:
     def __str__(self) -> str:
         return f"tcp:[{self.host}]:{self.port}" if ":" in self.host else f"tcp:{self.host}:{self.port}"
 
-    async def connect(self, factory: Factory) -> None:
-        """See `UnixAddress.connect`."""
-        await asyncio.get_running_loop().create_connection(factory, self.host, self.port)
+    async def connect(self, factory: Factory, tls: Tls) -> None:
+        """See `UnixAddress.connect`; but encrypted.
 
-    async def listen(self, factory: Factory) -> tuple[asyncio.Server, "TcpAddress"]:
-        """See `UnixAddress.listen`; the real address has the port which was chosen."""
-        server = await asyncio.get_running_loop().create_server(factory, self.host, self.port, backlog=BACKLOG)
-        return server, TcpAddress(self.host, server.sockets[0].getsockname()[1])
+        Raises:
+            OSError: nobody listens there; `ssl.SSLError` if the two ends do not accept each other.
+        """
+        await asyncio.get_running_loop().create_connection(
+            factory, self.host, self.port, ssl=tls.context, server_hostname=tls.name
+        )
+
+    async def listen(self) -> tuple[socket.socket, "TcpAddress"]:
+        """A socket that listens, for a `Entrance`, and the real address: it has the port which was chosen.
+
+        Raises:
+            OSError: the address is taken, or none of this machine's.
+        """
+        found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        family, _, _, _, where = found[0]
+        listening = socket.create_server(where[:2], family=family, backlog=BACKLOG)
+        listening.setblocking(False)
+        return listening, TcpAddress(self.host, listening.getsockname()[1])
 
     def remove(self) -> None:
         """Nothing is left behind."""

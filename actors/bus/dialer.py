@@ -2,17 +2,21 @@
 
 import asyncio
 import secrets
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
 
 from actors.bus import frames
-from actors.bus.address import parse
+from actors.bus.address import Address, TcpAddress, UnixAddress, parse
 from actors.bus.attachment import Attachment, LinkLost
+from actors.bus.entrance import tls_fault
 from actors.bus.handshake import NONCE_BYTES, CallerHandshake, Handshake
+from actors.bus.keychain import Keychain
 from actors.bus.link import Link, LinkSettings
 from actors.core.call import Call
+from actors.core.link_keys import LinkKey
 from actors.core.load import Load
 from actors.core.outcome import Failure, FailureKind
 
@@ -29,7 +33,7 @@ def _nobody(_reason: str) -> None:
 
 async def dial(
     address: str,
-    secret: bytes,
+    keys: Keychain,
     *,
     backend: str,
     settings: LinkSettings | None = None,
@@ -38,36 +42,61 @@ async def dial(
 ) -> "CallerLink":
     """Connect to a replica of `backend` at `unix:/path` or `tcp:host:port`, within `handshake_seconds`.
 
+    It is done with the newest of the link keys; and once more with the one before, if that is not accepted.
     `on_closed` is called once, with a reason for people, when the link is lost without `CallerLink.close`, after every
     attachment on it has ended.
 
     Raises:
         LinkRefused: it answered, and one of the two ends does not accept the other.
         OSError: it cannot be reached; `TimeoutError` if that took too long.
-        ValueError: it is not an address, or the secret is too short.
+        ValueError: it is not an address, or a secret is too short.
     """
     limits = settings or LinkSettings()
-    handshake = CallerHandshake(secret, nonces(NONCE_BYTES))
-    link = CallerLink(backend, handshake, limits, on_closed)
+    where = parse(address)
+    refusal = LinkRefused("this process was told no link key yet")
+    for key in keys.keys.dialled:
+        link = CallerLink(backend, CallerHandshake(key.secret, nonces(NONCE_BYTES)), limits, on_closed, key.number)
+        try:
+            await _connect(link, where, keys, key, limits.handshake_seconds)
+        except LinkRefused as error:
+            refusal = error
+            continue
+        log.debug("link_dialled", backend=backend, address=address)
+        return link
+    raise refusal
+
+
+async def _connect(link: "CallerLink", where: Address, keys: Keychain, key: LinkKey, seconds: float) -> None:
     try:
-        async with asyncio.timeout(limits.handshake_seconds):
-            await parse(address).connect(lambda: link.link)
+        async with asyncio.timeout(seconds):
+            match where:
+                case UnixAddress():
+                    await where.connect(lambda: link.link)
+                case TcpAddress():
+                    await where.connect(lambda: link.link, keys.calling(key))
             await link.established()
     except BaseException as error:
         link.close()
         if isinstance(error, TimeoutError):
-            raise TimeoutError(f"{address} did not complete a handshake in {limits.handshake_seconds:g} s") from None
+            raise TimeoutError(f"{where} did not complete a handshake in {seconds:g} s") from None
+        if isinstance(error, ssl.SSLError | ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+            raise LinkRefused(tls_fault(error)) from None
         raise
-    log.debug("link_dialled", backend=backend, address=address)
-    return link
 
 
 class CallerLink:
     """One link to one backend replica. Made by `dial`."""
 
     def __init__(
-        self, backend: str, handshake: Handshake, settings: LinkSettings, on_closed: Callable[[str], None]
+        self,
+        backend: str,
+        handshake: Handshake,
+        settings: LinkSettings,
+        on_closed: Callable[[str], None],
+        key_number: int = 0,
     ) -> None:
+        self.key_number: Final = key_number
+        """The number of the link key that it is opened with."""
         self.load = Load()
         """What the replica last said of itself; it does so with every outcome."""
         self.leaving = False

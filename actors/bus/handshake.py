@@ -1,4 +1,4 @@
-"""How the two ends of a link prove to each other that they hold the cluster's secret. No socket, no dice.
+"""How the two ends of a link prove to each other that they hold a secret of the gateway. No socket, no dice.
 
     caller                       listener
     Hello(version, nonce)   →
@@ -8,10 +8,12 @@
 
 Each proof is an HMAC-SHA256 over a direction label, the version and both nonces: it holds for one connection and one
 direction, so neither a replayed nor a reflected proof is worth anything. The listener proves itself last, and thus
-never to a stranger. The handshake authenticates; it does not encrypt what follows.
+never to a stranger. It may hold several secrets, see `actors.core.link_keys`, and uses the one that the caller has.
+The handshake authenticates; it does not encrypt what follows.
 """
 
 import hmac
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from actors.bus.frames import PROTOCOL_VERSION, Challenge, Frame, Hello, Proof, Refuse
@@ -29,6 +31,10 @@ class HandshakeError(Exception):
 
 class RefusedByPeer(HandshakeError):  # noqa: N818, it names what happened
     """The peer said so itself: there is no use in refusing it in turn."""
+
+
+class NotProven(HandshakeError):  # noqa: N818, it names what happened
+    """The peer does not hold the secret: nothing at all is said to it."""
 
 
 class Handshake(Protocol):
@@ -72,7 +78,8 @@ class CallerHandshake:
                 self._peer_nonce = nonce
                 return Proof(_mac(self._secret, b"caller", self._nonce, nonce))
             case Proof(mac) if self._peer_nonce is not None and not self.complete:
-                _require_proof(mac, _mac(self._secret, b"listener", self._nonce, self._peer_nonce))
+                if not hmac.compare_digest(mac, _mac(self._secret, b"listener", self._nonce, self._peer_nonce)):
+                    raise NotProven(WRONG_PROOF)
                 self.complete = True
                 return None
             case _:
@@ -82,10 +89,14 @@ class CallerHandshake:
 class ListenerHandshake:
     """The end which was connected to."""
 
-    def __init__(self, secret: bytes, nonce: bytes) -> None:
-        require_strength(secret)
+    def __init__(self, secrets: Mapping[int, bytes], nonce: bytes) -> None:
+        """`secrets` are those accepted, by the numbers of their keys."""
+        for secret in secrets.values():
+            require_strength(secret)
         self.complete = False
-        self._secret = secret
+        self.proven = 0
+        """The number of the key whose secret the caller holds, when the handshake is complete."""
+        self._secrets = secrets
         self._nonce = nonce
         self._peer_nonce: bytes | None = None
 
@@ -103,11 +114,17 @@ class ListenerHandshake:
                 self._peer_nonce = nonce
                 return Challenge(PROTOCOL_VERSION, self._nonce)
             case Proof(mac) if self._peer_nonce is not None and not self.complete:
-                _require_proof(mac, _mac(self._secret, b"caller", self._peer_nonce, self._nonce))
+                self.proven = self._require_proven(mac, self._peer_nonce)
                 self.complete = True
-                return Proof(_mac(self._secret, b"listener", self._peer_nonce, self._nonce))
+                return Proof(_mac(self._secrets[self.proven], b"listener", self._peer_nonce, self._nonce))
             case _:
                 raise HandshakeError(f"{type(frame).__name__} is not what the handshake expects here")
+
+    def _require_proven(self, mac: bytes, caller_nonce: bytes) -> int:
+        for number, secret in self._secrets.items():
+            if hmac.compare_digest(mac, _mac(secret, b"caller", caller_nonce, self._nonce)):
+                return number
+        raise NotProven(WRONG_PROOF)
 
 
 def require_strength(secret: bytes) -> None:
@@ -117,7 +134,7 @@ def require_strength(secret: bytes) -> None:
         ValueError: it is too short.
     """
     if len(secret) < MIN_SECRET_BYTES:
-        raise ValueError(f"the cluster secret must have at least {MIN_SECRET_BYTES} bytes")
+        raise ValueError(f"a secret of links must have at least {MIN_SECRET_BYTES} bytes")
 
 
 def _mac(secret: bytes, direction: bytes, caller_nonce: bytes, listener_nonce: bytes) -> bytes:
@@ -131,11 +148,6 @@ def _require_acceptable(version: int, nonce: bytes) -> None:
         raise HandshakeError(f"this end speaks version {PROTOCOL_VERSION} of the bus, not {version}")
     if len(nonce) != NONCE_BYTES:
         raise HandshakeError(f"a nonce must have {NONCE_BYTES} bytes")
-
-
-def _require_proof(mac: bytes, expected: bytes) -> None:
-    if not hmac.compare_digest(mac, expected):
-        raise HandshakeError(WRONG_PROOF)
 
 
 def _printable(reason: str) -> str:

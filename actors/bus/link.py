@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from actors.bus.frames import LENGTH_BYTES, Frame, FrameDecoder, FrameError, Ping, Pong, Refuse, encode
-from actors.bus.handshake import Handshake, HandshakeError, RefusedByPeer
+from actors.bus.handshake import Handshake, HandshakeError, NotProven, RefusedByPeer
 
 MAX_STRANGER_FRAME: Final = 256
 MAX_STRANGER_BYTES: Final = 512
@@ -210,6 +210,9 @@ class Link(asyncio.Protocol):
             answer = self._handshake.receive(frame)
         except RefusedByPeer as error:
             self.close(f"the peer refused: {error}")
+            return
+        except NotProven as error:
+            self.close(str(error))
             return
         except HandshakeError as error:
             self.send(Refuse(str(error)))

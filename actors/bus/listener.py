@@ -2,23 +2,29 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+import socket
+import ssl
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, cast
 
 import structlog
 
-from actors.bus.address import Address, parse
+from actors.bus.address import Address, TcpAddress, UnixAddress, parse
+from actors.bus.entrance import Entrance
 from actors.bus.exchange import ExchangeSettings
 from actors.bus.exchanges import Exchanges
-from actors.bus.handshake import NONCE_BYTES, ListenerHandshake, require_strength
+from actors.bus.handshake import NONCE_BYTES, ListenerHandshake
+from actors.bus.keychain import Keychain
 from actors.bus.link import CLOSE_SECONDS, LinkSettings
+from actors.bus.refusals import Refusals
 from actors.bus.served_link import Handler, ServedLink
+from actors.core.link_keys import LinkKey
 
 log = structlog.get_logger()
 
 MAX_STRANGERS: Final = 64
-"""Connections which have yet to prove themselves; more are closed at once, before a byte is read."""
+"""Connections of the same node which have yet to prove themselves; more are closed at once, before a byte is read."""
 ENVELOPE_BYTES: Final = 4096
 """Room in a frame for all but its payload."""
 
@@ -26,13 +32,13 @@ ENVELOPE_BYTES: Final = 4096
 class Listener:
     """Listens for ingress replicas on behalf of one backend replica, and holds its exchanges.
 
-    `secret` is the cluster's, the same at both ends and at least 16 bytes (`ValueError` otherwise); `nonces` gives as
-    many random bytes as it is asked for.
+    `keys` are those that callers may come with, now and later; who comes from another node has to show a certificate
+    before anything else. `nonces` gives as many random bytes as it is asked for.
     """
 
     def __init__(
         self,
-        secret: bytes,
+        keys: Keychain,
         handler: Handler,
         *,
         backend: str,
@@ -40,18 +46,23 @@ class Listener:
         exchange_settings: ExchangeSettings | None = None,
         nonces: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        require_strength(secret)
-        self._secret = secret
+        self._keys = keys
         self._handler = handler
         self._backend = backend
         self._link_settings = link_settings or LinkSettings()
         self._settings = exchange_settings or ExchangeSettings()
         self._nonces = nonces
         self._exchanges: Exchanges | None = None
-        self._addresses: list[tuple[asyncio.Server, Address]] = []
+        self._addresses: list[tuple[asyncio.Server | Entrance, Address]] = []
         self._links: set[ServedLink] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._leaving = False
+        self._refusals = Refusals(backend, lambda: asyncio.get_running_loop().time())
+
+    @property
+    def refused(self) -> int:
+        """Connections from other nodes that TLS did not let in."""
+        return self._refusals.count
 
     async def start(self, address: str) -> str:
         """Listen at `unix:/path` or `tcp:host:port`, where port 0 lets the system choose; the real address.
@@ -70,7 +81,14 @@ class Listener:
             self._exchanges = Exchanges(self._backend, self._settings, max_data_bytes=limit, clock=loop.time)
             self._schedule_sweep(loop, self._exchanges)
         exchanges = self._exchanges
-        server, real = await wanted.listen(lambda: self._accept(exchanges))
+        server: asyncio.Server | Entrance
+        real: Address
+        match wanted:
+            case UnixAddress():
+                server, real = await wanted.listen(lambda: self._accept(exchanges))
+            case TcpAddress():
+                listening, real = await wanted.listen()
+                server = self._entrance(listening, exchanges)
         self._addresses.append((server, real))
         log.info("bus_listening", backend=self._backend, address=str(real))
         return str(real)
@@ -109,10 +127,27 @@ class Listener:
         if closing:
             await asyncio.wait([link.disconnected for link in closing], timeout=2 * CLOSE_SECONDS)
 
+    def _entrance(self, listening: socket.socket, exchanges: Exchanges) -> Entrance:
+        def admit(connection: ssl.SSLObject) -> asyncio.Protocol | None:
+            key = self._keys.chosen(connection)
+            return None if key is None else self._link(exchanges, (key,))
+
+        return Entrance(
+            listening,
+            self._keys.listening(),
+            self._link_settings.handshake_seconds,
+            admit=admit,
+            refused=self._refusals.note,
+        )
+
     def _accept(self, exchanges: Exchanges) -> asyncio.Protocol:
+        """Somebody comes from the same node."""
         if sum(not served.link.ready for served in self._links) >= MAX_STRANGERS:
             return _TurnedAway()
-        handshake = ListenerHandshake(self._secret, self._nonces(NONCE_BYTES))
+        return self._link(exchanges, self._keys.keys.keys)
+
+    def _link(self, exchanges: Exchanges, keys: Sequence[LinkKey]) -> asyncio.Protocol:
+        handshake = ListenerHandshake({key.number: key.secret for key in keys}, self._nonces(NONCE_BYTES))
         served = ServedLink(
             self._backend, exchanges, self._handler, handshake, self._link_settings, self._ready, self._links.discard
         )
@@ -123,8 +158,15 @@ class Listener:
         if self._leaving and served.link.ready:
             served.leave()
 
+    def _close_outdated(self) -> None:
+        """Close the links that were opened with a key that is accepted no longer; exchanges are attached to again."""
+        keys = self._keys.keys
+        for served in [each for each in self._links if each.link.ready and not keys.has(each.key_number)]:
+            served.link.close("its key is accepted no longer")
+
     def _schedule_sweep(self, loop: asyncio.AbstractEventLoop, exchanges: Exchanges) -> None:
         exchanges.expire()
+        self._close_outdated()
         self._sweep = loop.call_later(self._settings.keep_seconds / 2, self._schedule_sweep, loop, exchanges)
 
 

@@ -10,7 +10,7 @@ import structlog
 from actors.bus import frames
 from actors.bus.exchange import Exchange
 from actors.bus.exchanges import Exchanges
-from actors.bus.handshake import Handshake
+from actors.bus.handshake import ListenerHandshake
 from actors.bus.link import Link, LinkSettings
 from actors.bus.reader import Reader
 from actors.core.load import Load
@@ -43,13 +43,14 @@ class ServedLink:
         backend: str,
         exchanges: Exchanges,
         handler: Handler,
-        handshake: Handshake,
+        handshake: ListenerHandshake,
         settings: LinkSettings,
         ready: Callable[["ServedLink"], None],
         lost: Callable[["ServedLink"], None],
     ) -> None:
         """`ready` is called when the caller has proved itself, `lost` when the link is gone, with it or without."""
         self.link: Final = Link(self, handshake, settings)
+        self._handshake = handshake
         self.parted: Final = asyncio.Event()
         """Set while the caller has answered `leave` and misses no outcome it reads here; and when the link is lost."""
         self._told = self._answered = False
@@ -73,6 +74,11 @@ class ServedLink:
             frames.AnswerTo: self._answer_to,
             frames.Leaving: self._leaving,
         }
+
+    @property
+    def key_number(self) -> int:
+        """The number of the link key that it was opened with; 0 as long as it is not ready."""
+        return self._handshake.proven
 
     @property
     def writable(self) -> bool:

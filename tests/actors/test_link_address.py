@@ -8,7 +8,7 @@ import pytest
 
 from actors.bus.address import TcpAddress, UnixAddress, parse
 from actors.bus.listener import Listener
-from tests.support.bus import CALL, SECRET, RecordingBackend, dialled, exchange_id, listening, reply
+from tests.support.bus import CALL, KEYS, RecordingBackend, dialled, exchange_id, listening, reply
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ async def test_port_zero_becomes_the_port_which_was_chosen():
 
 
 async def test_one_listener_serves_both_a_socket_file_and_a_port(tmp_path):
-    listener = Listener(SECRET, RecordingBackend(lambda exchange: exchange.finish(reply("done"))), backend="git")
+    listener = Listener(KEYS, RecordingBackend(lambda exchange: exchange.finish(reply("done"))), backend="git")
     addresses = [await listener.start(f"unix:{tmp_path / 's'}"), await listener.start("tcp:127.0.0.1:0")]
 
     for number, address in enumerate(addresses):
@@ -70,7 +70,7 @@ async def test_the_socket_of_a_living_process_is_left_alone(tmp_path):
     address = f"unix:{tmp_path / 's'}"
     async with listening(RecordingBackend(), address=address):
         with pytest.raises(OSError, match="another process listens there"):
-            await Listener(SECRET, RecordingBackend(), backend="git").start(address)
+            await Listener(KEYS, RecordingBackend(), backend="git").start(address)
 
         async with dialled(address) as caller:
             assert not caller.closed
@@ -81,14 +81,14 @@ async def test_a_file_which_is_no_socket_is_left_alone(tmp_path):
     path.write_text("precious")
 
     with pytest.raises(FileExistsError):
-        await Listener(SECRET, RecordingBackend(), backend="git").start(f"unix:{path}")
+        await Listener(KEYS, RecordingBackend(), backend="git").start(f"unix:{path}")
 
     assert path.read_text() == "precious"
 
 
 async def test_the_socket_file_of_a_successor_is_not_removed(tmp_path):
     path = tmp_path / "s"
-    former = Listener(SECRET, RecordingBackend(), backend="git")
+    former = Listener(KEYS, RecordingBackend(), backend="git")
     await former.start(f"unix:{path}")
     path.unlink()
     async with listening(RecordingBackend(), address=f"unix:{path}") as address:

@@ -12,7 +12,7 @@ from actors.bus.link import LinkSettings
 from actors.bus.listener import Listener
 from actors.core.load import Load
 from actors.core.outcome import Failure, FailureKind
-from tests.support.bus import CALL, SECRET, WAIT_SECONDS, RecordingBackend, dialled, exchange_id, reply, until
+from tests.support.bus import CALL, KEYS, WAIT_SECONDS, RecordingBackend, dialled, exchange_id, reply, until
 from tests.support.bus_peers import bare_caller, connect_stranger
 
 STOPPING = Failure(FailureKind.UNAVAILABLE, "git", "it is stopping")
@@ -21,7 +21,7 @@ STOPPING = Failure(FailureKind.UNAVAILABLE, "git", "it is stopping")
 @asynccontextmanager
 async def leaver(backend: RecordingBackend, link: LinkSettings | None = None) -> AsyncIterator[tuple[Listener, str]]:
     """A listener that the test has leave, and its address."""
-    listener = Listener(SECRET, backend, backend="git", link_settings=link)
+    listener = Listener(KEYS, backend, backend="git", link_settings=link)
     with tempfile.TemporaryDirectory(prefix="bus") as folder:
         try:
             yield listener, await listener.start(f"unix:{Path(folder) / 's'}")

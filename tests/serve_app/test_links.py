@@ -19,7 +19,7 @@ from actors.core.outcome import Failure, FailureKind
 from actors.core.traffic_settings import BalancerSettings, Balancing
 from actors.core.view import BackendView, View
 from serve_app.links import CONNECT_SECONDS, NEWS_SECONDS, STEADY_SECONDS, Links
-from tests.support.bus import SECRET, until
+from tests.support.bus import KEYS, until
 from tests.support.hand_clock import HandClock
 from tests.support.house import House, Plan, Replica, house, view_of
 
@@ -37,7 +37,7 @@ class Dialler:
         self.attempts.append(address)
         if self.failing is not None:
             raise self.failing
-        link = await dial(address, SECRET, backend=backend, on_closed=on_lost)
+        link = await dial(address, KEYS, backend=backend, on_closed=on_lost)
         self.links.append(link)
         if self.cutting:
             link.link.abort("cut before anybody could use it")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from serve_app.relay import Place, Relay, decode_place, encode_place
-from tests.support.bus import SECRET, until
+from tests.support.bus import KEYS, until
 
 CHANNEL = b"c" * 16
 OTHER = b"o" * 16
@@ -27,7 +27,7 @@ class End:
         self._channels = channels
         self._address = f"unix:{Path(folder) / name}"
         self._remote = "tcp:127.0.0.1:0" if node != "here" else None
-        self.relay = Relay(SECRET, node, self._addresses, self._take, **limits)
+        self.relay = Relay(KEYS, node, self._addresses, self._take, **limits)
 
     def _addresses(self) -> tuple[str, str | None]:
         self.asked += 1

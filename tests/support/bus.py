@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -11,10 +12,13 @@ from hypothesis import HealthCheck, settings
 from actors.bus.dialer import CallerLink, dial
 from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.frames import Event, Frame
+from actors.bus.keychain import Keychain
 from actors.bus.link import LinkSettings
 from actors.bus.listener import Listener
+from actors.bus.mint import new_link_key
 from actors.bus.reader import Reader
 from actors.core.call import Call
+from actors.core.link_keys import LinkKey, LinkKeys
 from actors.core.load import Load
 from actors.core.outcome import Outcome, Reply
 from actors.core.revisions import Era
@@ -25,6 +29,17 @@ UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 """For properties: how long an example takes on a shared machine says nothing about them."""
 WAIT_SECONDS = 10.0
 """Long enough never to be reached by a test that passes."""
+
+
+def link_key(number: int = 1, made_at: float = 0.0) -> LinkKey:
+    """A new one; of no other gateway, whatever its number."""
+    return new_link_key(number, made_at, datetime.now(UTC))
+
+
+LINK_KEY = link_key()
+RING = LinkKeys((LINK_KEY,))
+KEYS = Keychain(RING)
+"""Those of every link which is not about keys. Nobody adopts others."""
 
 
 def exchange_id(number: int) -> bytes:
@@ -104,9 +119,10 @@ async def listening(
     address: str | None = None,
     link: LinkSettings | None = None,
     exchanges: ExchangeSettings | None = None,
+    keys: Keychain = KEYS,
 ) -> AsyncIterator[str]:
     """A listener for `backend`, at a unix socket of its own if no address is given."""
-    listener = Listener(SECRET, backend, backend="git", link_settings=link, exchange_settings=exchanges)
+    listener = Listener(keys, backend, backend="git", link_settings=link, exchange_settings=exchanges)
     with tempfile.TemporaryDirectory(prefix="bus") as folder:
         try:
             yield await listener.start(address or f"unix:{Path(folder) / 's'}")
@@ -116,9 +132,13 @@ async def listening(
 
 @asynccontextmanager
 async def dialled(
-    address: str, *, link: LinkSettings | None = None, on_closed: Callable[[str], None] = lambda _: None
+    address: str,
+    *,
+    link: LinkSettings | None = None,
+    on_closed: Callable[[str], None] = lambda _: None,
+    keys: Keychain = KEYS,
 ) -> AsyncIterator[CallerLink]:
-    caller = await dial(address, SECRET, backend="git", settings=link, on_closed=on_closed)
+    caller = await dial(address, keys, backend="git", settings=link, on_closed=on_closed)
     try:
         yield caller
     finally:

@@ -1,14 +1,16 @@
 """Peers that misbehave: strangers who write what they like, and authenticated ends without any manners."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
-from actors.bus.address import parse
+from actors.bus.address import UnixAddress
 from actors.bus.frames import Frame
 from actors.bus.handshake import NONCE_BYTES, CallerHandshake, ListenerHandshake
 from actors.bus.link import Link, LinkSettings
-from tests.support.bus import SECRET, until
+from tests.support.bus import LINK_KEY, until
 
 
 class Stranger(asyncio.Protocol):
@@ -20,8 +22,7 @@ class Stranger(asyncio.Protocol):
         self.gone = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # what uvloop gives is one, but does not inherit from it
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -68,8 +69,8 @@ class DeafLink(Link):
 async def bare_caller(address: str, kind: type[Link] = Link) -> BareEnd:
     """An authenticated link to a listener."""
     end = BareEnd()
-    end.link = kind(end, CallerHandshake(SECRET, b"c" * NONCE_BYTES), LinkSettings())
-    await parse(address).connect(lambda: end.link)
+    end.link = kind(end, CallerHandshake(LINK_KEY.secret, b"c" * NONCE_BYTES), LinkSettings())
+    await UnixAddress(address.removeprefix("unix:")).connect(lambda: end.link)
     await until(lambda: end.link.ready or end.link.closed)
     return end
 
@@ -81,17 +82,18 @@ async def bare_listener(kind: type[Link] = Link) -> AsyncIterator[tuple[str, lis
 
     def accept() -> Link:
         end = BareEnd()
-        end.link = kind(end, ListenerHandshake(SECRET, b"l" * NONCE_BYTES), LinkSettings())
+        end.link = kind(end, ListenerHandshake({LINK_KEY.number: LINK_KEY.secret}, b"l" * NONCE_BYTES), LinkSettings())
         ends.append(end)
         return end.link
 
-    server, address = await parse("tcp:127.0.0.1:0").listen(accept)
-    try:
-        yield str(address), ends
-    finally:
-        server.close()
-        for end in ends:
-            end.link.abort("the test is over")
+    with tempfile.TemporaryDirectory(prefix="bp") as folder:
+        server, address = await UnixAddress(f"{folder}/s").listen(accept)
+        try:
+            yield str(address), ends
+        finally:
+            server.close()
+            for end in ends:
+                end.link.abort("the test is over")
 
 
 @asynccontextmanager
@@ -103,9 +105,9 @@ async def mute_server() -> AsyncIterator[str]:
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             taken.append(transport)
 
-    server, address = await parse("tcp:127.0.0.1:0").listen(Mute)
+    server = await asyncio.get_running_loop().create_server(Mute, "127.0.0.1", 0)
     try:
-        yield str(address)
+        yield f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         for transport in taken:
