@@ -1,7 +1,7 @@
 """One replica of one backend: admits calls through a breaker and sends them to its server.
 
 A plain class: `actors.runtime` makes it an actor, tests use it as it is. Calls arrive on the bus; the methods Ray
-sees (`begin`, `status`, `trip`, `reset`, `stop`) are the control plane.
+sees (`begin`, `status`, `trip`, `reset`, `stop`, those about consents) are the control plane.
 """
 
 import asyncio
@@ -14,11 +14,13 @@ import structlog
 
 from actors.bound_sessions import BoundSessions
 from actors.bus.exchange import Exchange, ExchangeSettings
+from actors.bus.keychain import Keychain
 from actors.bus.listener import Listener
 from actors.conversation import Connect, ConnectAs
 from actors.conversations import Conversations
 from actors.core.breaker import Breaker, State
 from actors.core.call import Call
+from actors.core.consent import ConsentBegun
 from actors.core.conversation_key import ConversationKey
 from actors.core.expiring import Expiring
 from actors.core.load import Load
@@ -26,7 +28,11 @@ from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.outcome import Failure, FailureKind
 from actors.core.resource_updates import LISTEN
 from actors.core.settings import BackendSettings
+from actors.core.tokens.issued import Declined, No
+from actors.credentials.consents import Consents
+from actors.credentials.user_tokens import FOR_LISTS
 from actors.heartbeat import BEAT_SECONDS, Heartbeat
+from actors.link_key_fetch import fetch_link_keys
 from actors.refs.router import RouterRef
 from actors.running_calls import RunningCalls
 from actors.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
@@ -36,6 +42,8 @@ from actors.waiting_calls import WaitingCalls
 
 TICKET_SECONDS: Final = 3600.0
 """How long a taken ticket is remembered; the states that tickets come from are worth nothing long before."""
+
+NO_CONSENTS: Final = "callers of this server have no credentials of their own there (`auth: {kind: user}`)"
 
 MAX_TICKETS: Final = 16 * 1024
 """Remembered at once; then the oldest goes."""
@@ -53,7 +61,7 @@ class Backend:
         *,
         epoch: str,
         node: str,
-        secret: bytes,
+        keys: Keychain,
         addresses: tuple[str, str | None],
         router: RouterRef,
         connect: Connect,
@@ -64,11 +72,14 @@ class Backend:
         weight: float = 1.0,
         zone: str = "",
         connect_as: ConnectAs | None = None,
+        consents: Consents | None = None,
     ) -> None:
         """`addresses` are where to accept links on this node, and from other nodes if there can be any.
 
+        `keys` are those of its process; they come with the Router's answers.
+
         `weight` and `zone` are as in `Status`. Limits of calls go by `call_later`, which is the loop's if not given.
-        `connect_as` is as for `Conversations`.
+        `connect_as` is as for `Conversations`; `consents` are there where users have credentials of their own.
         """
         self._settings = settings
         self._key = key
@@ -77,6 +88,8 @@ class Backend:
         self._weight = weight
         self._zone = zone
         self._addresses = addresses
+        self._keys = keys
+        self._router = router
         self._clock = clock
         self._breaker = Breaker(settings.breaker, dice)
         self._tickets: Expiring[bytes, bool] = Expiring(MAX_TICKETS)
@@ -84,9 +97,9 @@ class Backend:
         self._restarts = 0
         """Of the server that was up last."""
         self._beginning = asyncio.Lock()
-        self._heart = Heartbeat(router, key, epoch, self.status, self.load, seconds=beat_seconds)
+        self._heart = Heartbeat(router, key, epoch, self.status, self.load, keys, seconds=beat_seconds)
         self._listener = Listener(
-            secret,
+            keys,
             self,
             backend=settings.name,
             # the limits are the Backend's own, with its own words: the bus must not refuse first
@@ -106,6 +119,7 @@ class Backend:
             settings, self._conversations, self._breaker, clock, self._waiting.freed, self._sessions, call_later
         )
         self._subscriptions = Subscriptions(settings.name, self._conversations, clock=clock)
+        self._consents = consents
 
     def __repr__(self) -> str:
         """The name Ray's dashboard shows."""
@@ -115,9 +129,13 @@ class Backend:
         """Accept links, start the server, and give the first status once it is up or has failed for the first time.
 
         Safe to repeat: a second call waits for the same.
+
+        Raises:
+            OSError: it has no place to listen; `TimeoutError` if it got no link keys.
         """
         async with self._beginning:
             if not self._heart.begun:
+                await fetch_link_keys(self._keys, self._router)
                 near, far = self._addresses
                 self._addresses = (
                     await self._listener.start(near),
@@ -170,6 +188,50 @@ class Backend:
         self._breaker.reset(self._clock())
         log.info("breaker_reset_by_hand", backend=str(self._key))
         self._changed()
+
+    async def begin_consent(self, principal: str, redirect_uri: str, document_url: str = "") -> ConsentBegun | Declined:
+        """Where the browser of a principal (`Principal.key`) goes so that they let the gateway act for them.
+
+        The empty principal is the operator, in whose name the lists are read. `redirect_uri` is where the browser comes
+        back to, https or on the user's own machine; `document_url` is where the gateway publishes what it says of
+        itself as a client (`client_document`) with this way back in it, if it does. Works while the server is down.
+        """
+        if self._consents is None:
+            return Declined(No.WRONG, NO_CONSENTS)
+        return await self._consents.begin(principal, redirect_uri, document_url)
+
+    async def finish_consent(self, principal: str, state: str, code: str, issuer: str) -> str:
+        """Redeem the code that came back, and keep the tokens for this principal; why not, or nothing.
+
+        `state` is the one that came back, which the caller has compared with the one of the same browser; `issuer` is
+        the `iss` of the answer, empty if there is none. Calls of the principal go through at once.
+        """
+        if self._consents is None:
+            return NO_CONSENTS
+        fault = await self._consents.finish(principal, state, code, issuer)
+        if not fault and principal == FOR_LISTS:
+            self._supervisor.hurry()
+        return fault
+
+    async def drop_consent(self, principal: str) -> str:
+        """Let go of the tokens of a principal, here and at the authorization server, and close their conversation; why
+        not, or nothing.
+
+        Safe to repeat. Other replicas notice within `LOOK_SECONDS`, or at once if they are told the same.
+        """
+        if self._consents is None:
+            return NO_CONSENTS
+        fault = await self._consents.drop(principal)
+        self._conversations.end_principal(principal)
+        return fault
+
+    async def has_consent(self, principal: str) -> bool:
+        """Whether this principal lets the gateway act for them, as far as is known here.
+
+        Raises:
+            CredentialError: the Vault does not answer.
+        """
+        return self._consents is not None and await self._consents.has(principal)
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new calls, let the running ones finish for a while, then end the server.

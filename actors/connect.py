@@ -1,16 +1,24 @@
 """Chooses the transport of a backend: the one place that knows them all."""
 
 from functools import partial
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from actors.conversation import Connect, ConnectAs
+from actors.core.credential_settings import CredentialKind, CredentialSettings
 from actors.core.endpoints import HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
 from actors.core.settings import BackendSettings
 from actors.core.url_guard import UrlGuard
+from actors.credentials.agreements import Agreements
+from actors.credentials.consent_state import ConsentStates
+from actors.credentials.consents import Consents
 from actors.credentials.discovery import Discovery
 from actors.credentials.fetching import GuardedFetch
+from actors.credentials.keeper import Keeper
+from actors.credentials.registrar import Registrar
 from actors.credentials.token_endpoint import TokenEndpoint
 from actors.credentials.token_source import Subjects, TokenSource
+from actors.credentials.user_tokens import UserTokens
+from actors.credentials.whereabouts import Whereabouts
 from actors.transports.authorization import Credential
 from actors.transports.http_or_sse import HttpOrSseTransport
 from actors.transports.sse import SseTransport
@@ -21,26 +29,63 @@ from actors.transports.websocket import WebSocketTransport
 
 
 def token_source(settings: BackendSettings, subjects: Subjects | None = None) -> TokenSource | None:
-    """The tokens for the server of a backend; nothing if it wants none. `subjects` is as for `TokenSource`."""
+    """The tokens for the server of a backend; nothing if it wants none, or users have their own. `subjects` is as for
+    `TokenSource`."""
     auth, endpoint, name = settings.auth, settings.endpoint, settings.name
-    if auth is None or not isinstance(endpoint, HttpEndpoint):
+    if auth is None or auth.kind is CredentialKind.USER or not isinstance(endpoint, HttpEndpoint):
         return None
-    fetch = GuardedFetch(UrlGuard(url for url in (endpoint.url, auth.token_url, auth.issuer) if url is not None))
+    fetch = GuardedFetch(_guard(auth, endpoint.url))
     discovery = Discovery(auth, endpoint.url, fetch)
     return TokenSource(auth, discovery, TokenEndpoint(auth, fetch, backend=name), subjects, backend=name)
 
 
-def connections(settings: BackendSettings, subjects: Subjects) -> tuple[Connect, ConnectAs | None]:
-    """How to connect to the server of a backend as the gateway, and as each principal where they have tokens of their
-    own. All these connections share the tokens."""
+class Connections(NamedTuple):
+    """How to connect to the server of a backend. All connections share the tokens."""
+
+    connect: Connect
+    """As the gateway."""
+    connect_as: ConnectAs | None = None
+    """As each principal, where they have tokens of their own."""
+    consents: Consents | None = None
+    """How they come by them, where it is they who decide on it."""
+
+
+def connections(settings: BackendSettings, subjects: Subjects, keeper: Keeper) -> Connections:
+    """All that there are. `keeper` keeps the tokens of users."""
+    auth, endpoint = settings.auth, settings.endpoint
+    if auth is not None and auth.kind is CredentialKind.USER and isinstance(endpoint, HttpEndpoint):
+        return _connections_of_users(auth, endpoint.url, settings.name, keeper)
     source = token_source(settings, subjects)
-    if source is None or settings.auth is None:
-        return connect, None
-    if not settings.auth.is_per_principal:
-        return partial(connect, credential=source.of("")), None
-    return partial(connect, credential=source.of("")), lambda principal: partial(
-        connect, credential=source.of(principal)
+    if source is None or auth is None:
+        return Connections(connect)
+    shared = partial(connect, credential=source.of(""))
+    if not auth.is_per_principal:
+        return Connections(shared)
+    return Connections(shared, lambda principal: partial(connect, credential=source.of(principal)))
+
+
+def _connections_of_users(auth: CredentialSettings, url: str, backend: str, keeper: Keeper) -> Connections:
+    guard = _guard(auth, url)
+    fetch = GuardedFetch(guard)
+    whereabouts = Whereabouts(Discovery(auth, url, fetch), fetch, url)
+    tokens_at = TokenEndpoint(auth, fetch, backend=backend)
+    agreements = Agreements(auth, whereabouts, tokens_at, keeper, backend=backend)
+    tokens = UserTokens(auth, whereabouts, agreements, backend=backend)
+    registrar = Registrar(auth, tokens_at, fetch, keeper, backend=backend)
+    states = ConsentStates(keeper, backend)
+    consents = Consents(
+        auth, whereabouts, tokens_at, registrar, keeper, agreements, tokens, states, guard, backend=backend
     )
+    return Connections(
+        partial(connect, credential=tokens.for_lists()),
+        lambda principal: partial(connect, credential=tokens.of(principal)),
+        consents,
+    )
+
+
+def _guard(auth: CredentialSettings, url: str) -> UrlGuard:
+    """What the configuration names is trusted."""
+    return UrlGuard(each for each in (url, auth.token_url, auth.issuer) if each is not None)
 
 
 def connect(settings: BackendSettings, credential: Credential | None = None) -> Transport:

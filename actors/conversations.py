@@ -128,6 +128,11 @@ class Conversations:
         for conversation in [each for each in self._private.values() if session and each.key.session == session]:
             self._close(conversation)
 
+    def end_principal(self, principal: str) -> None:
+        """Close those of a principal; what runs in them fails."""
+        for conversation in [each for each in self._private.values() if principal and each.key.principal == principal]:
+            self._close(conversation)
+
     async def close(self) -> None:
         """Close all private ones, within `CLOSE_SECONDS`."""
         for conversation in list(self._private.values()):

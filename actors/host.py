@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from actors.backend import Backend
+from actors.core.consent import ConsentBegun
 from actors.core.membership import ReplicaKey, Status
 from actors.core.settings import BackendSettings
+from actors.core.tokens.issued import Declined
 
 Holding = tuple[ReplicaKey, BackendSettings, int]
 """A replica, its settings, and its slot in a pool of URLs."""
@@ -88,3 +90,37 @@ class BackendHost:
             KeyError: it is not here.
         """
         await self._held[key].reset()
+
+    async def begin_consent(
+        self, key: ReplicaKey, principal: str, redirect_uri: str, document_url: str = ""
+    ) -> ConsentBegun | Declined:
+        """See `Backend.begin_consent`.
+
+        Raises:
+            KeyError: it is not here.
+        """
+        return await self._held[key].begin_consent(principal, redirect_uri, document_url)
+
+    async def finish_consent(self, key: ReplicaKey, principal: str, state: str, code: str, issuer: str) -> str:
+        """See `Backend.finish_consent`.
+
+        Raises:
+            KeyError: it is not here.
+        """
+        return await self._held[key].finish_consent(principal, state, code, issuer)
+
+    async def drop_consent(self, key: ReplicaKey, principal: str) -> str:
+        """See `Backend.drop_consent`.
+
+        Raises:
+            KeyError: it is not here.
+        """
+        return await self._held[key].drop_consent(principal)
+
+    async def has_consent(self, key: ReplicaKey, principal: str) -> bool:
+        """See `Backend.has_consent`.
+
+        Raises:
+            KeyError: it is not here.
+        """
+        return await self._held[key].has_consent(principal)

@@ -21,6 +21,9 @@ from actors.watchers import Watchers
 BACKOFF: Final = Backoff(first=0.5, factor=2.0, cap=30.0)
 """Between two starts for the sake of subscriptions alone; a call does not wait for it."""
 
+_UNAUTHORIZED: Final = frozenset({FailureKind.UNAUTHORIZED, FailureKind.CONSENT})
+"""Told as they are: it is not the server that is not there."""
+
 CLOSED: Final = "the conversation was closed"
 
 log = structlog.get_logger()
@@ -121,7 +124,7 @@ class PrivateConversation:
             reason = f"not ready within {self._settings.start_timeout:g} s"
         except (OSError, UpstreamError) as error:
             reason = conversation.last_words or str(error)
-            if isinstance(error, UpstreamError) and error.kind is FailureKind.UNAUTHORIZED:
+            if isinstance(error, UpstreamError) and error.kind in _UNAUTHORIZED:
                 kind = error.kind
         except Exception:  # a bug in one conversation must not end the others, or this one's calls without a word
             log.exception("conversation_failed", backend=self._settings.name)
@@ -138,7 +141,7 @@ class PrivateConversation:
         try:
             return await conversation.open(self._era, self.key.capabilities)
         except UpstreamError as error:
-            if not error.answered or error.kind is FailureKind.UNAUTHORIZED:
+            if not error.answered or error.kind in _UNAUTHORIZED:
                 raise
             # a server that is started anew for each conversation may have been replaced by one of the other era
             return await conversation.open(None, self.key.capabilities)

@@ -26,6 +26,7 @@ SPEAKS_WELL: Final[dict[FailureKind, bool | None]] = {
     FailureKind.REPLAYED: None,
     FailureKind.SESSION_LOST: None,
     FailureKind.UNAUTHORIZED: None,
+    FailureKind.CONSENT: None,
 }
 """What a failure tells the breaker of the server; `None` is nothing at all."""
 

@@ -63,6 +63,7 @@ class Supervisor:
         self._declared = declared_for_all(settings.isolation, stateful=stateful)
         self._life: asyncio.Task[None] | None = None
         self._outdated = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._next_start = 0.0
         self._era: Era | None = None
         self.upstream: Upstream | None = None
@@ -100,6 +101,10 @@ class Supervisor:
     def drop(self, call: RunningCall) -> None:
         """Let go of a call that is over: the adapter has done so already."""
 
+    def hurry(self) -> None:
+        """Start it now, if it waits for that: what it lacked is there."""
+        self._hurried.set()
+
     async def stop(self) -> None:
         """End the server."""
         if self._life is not None:
@@ -127,11 +132,21 @@ class Supervisor:
                 next_attempt=waits + 1,
                 next_start_seconds=round(pause, 1),
             )
-            await self._sleep(pause)
+            await self._pause(pause)
             self.restarts += 1
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next start, unless somebody is in a hurry."""
+        waits = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._hurried.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _serve_once(self, conversation: Conversation) -> str:
         """Start the server and follow it to its end; gives the reason of the end."""
+        self._hurried.clear()
         known, self._era = self._era, None
         self._outdated.clear()
         try:

@@ -19,7 +19,6 @@ import structlog
 from actors.core.auth_settings import AuthSettings
 from actors.core.oauth.statement import TYP as STATEMENT_TYP
 from actors.core.oauth.statement import identity_of, statement_claims
-from actors.core.seal import NONCE_BYTES, Seal
 from actors.core.tokens.family import digest_of
 from actors.core.tokens.grant import Grant
 from actors.core.tokens.issued import Declined, GrantFault, No, Shown, TokenEntry, TokenPair
@@ -28,6 +27,7 @@ from actors.core.tokens.ledger import Ledger
 from actors.core.tokens.own_issuer import OwnIssuer
 from actors.core.tokens.revocations import Revocation, Revocations, Target
 from actors.core.tokens.revoking import revocation_of
+from actors.credential_desk import CredentialDesk
 from actors.key_desk import KeyDesk
 from actors.refs.asking import WATCH_SECONDS
 from actors.refs.gone import ActorGone
@@ -41,11 +41,6 @@ ROUND_SECONDS: Final = 2.0
 
 SWEEP_SECONDS: Final = 60.0
 """Between two times that what is over is let go of, and that the age of the signing key is looked at."""
-
-MAX_CREDENTIALS: Final = 100_000
-"""For upstream servers, of all principals."""
-
-MAX_CREDENTIAL_BYTES: Final = 64 * 1024
 
 NO_TOKENS: Final = Declined(No.UNKNOWN, "this gateway issues no tokens: `auth.tokens` is not in its configuration")
 
@@ -71,6 +66,7 @@ class _Desks:
     file: VaultFile
     revocations: RevocationDesk
     keys: KeyDesk
+    credentials: CredentialDesk
     signer: Signer | None
     tokens: TokenDesk | None
 
@@ -80,7 +76,7 @@ class Vault:
 
     def __init__(
         self,
-        auth: AuthSettings,
+        auth: AuthSettings | None,
         own: OwnIssuer,
         secret: bytes,
         open_file: Callable[[], VaultFile],
@@ -92,7 +88,8 @@ class Vault:
         watch_seconds: float = WATCH_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`generation` is another one for each life of the actor; `secret` is the gateway's.
+        """`generation` is another one for each life of the actor; `secret` is the gateway's. Without `auth` it keeps
+        what users have at upstream servers, and nothing else.
 
         The file is opened by whoever asks first, and again by the next if it could not be.
         """
@@ -106,7 +103,6 @@ class Vault:
         self._random = random
         self._watch_seconds = watch_seconds
         self._sleep = sleep
-        self._seal = Seal(secret, "vault credentials")
         self._turn = asyncio.Lock()
         self._desks: _Desks | None = None
         self._ledger = Ledger(generation)
@@ -140,11 +136,14 @@ class Vault:
         """See `TokenDesk.log_in`."""
         return await self._do(lambda desks, now: NO_TOKENS if desks.tokens is None else desks.tokens.log_in(grant, now))
 
-    async def refresh(self, token: str, client: str, scopes: tuple[str, ...]) -> TokenPair | GrantFault:
+    async def refresh(
+        self, token: str, client: str, scopes: tuple[str, ...], resource: str | None = None
+    ) -> TokenPair | GrantFault:
         """See `TokenDesk.refresh`."""
 
         def work(desks: _Desks, now: float) -> TokenPair | GrantFault:
-            return GrantFault.GRANT if desks.tokens is None else desks.tokens.refresh(token, client, scopes, now)
+            tokens = desks.tokens
+            return GrantFault.GRANT if tokens is None else tokens.refresh(token, client, scopes, now, resource)
 
         return await self._do(work)
 
@@ -216,28 +215,43 @@ class Vault:
         return await self._do(lambda desks, _now: desks.revocations.drop(name))
 
     async def credential(self, principal: str, server: str, issuer: str) -> bytes | None:
-        """What is kept of a principal (`Principal.key`) for an upstream server, as its issuer gave it."""
-        text = await self._do(lambda desks, _now: desks.file.credential(principal, server, issuer))
-        opened = None if text is None else self._seal.open(text, _owner(principal, server, issuer))
-        return None if opened is None else opened[0]
+        """See `CredentialDesk.get`."""
+        return await self._do(lambda desks, _now: desks.credentials.get(principal, server, issuer))
 
     async def put_credential(self, principal: str, server: str, issuer: str, value: bytes) -> bool:
-        """Keep it, encrypted, in place of what was there; false if there is no room."""
-        if len(value) > MAX_CREDENTIAL_BYTES:
-            return False
-        text = self._seal.close(value, _owner(principal, server, issuer), self._random(NONCE_BYTES))
-
-        def work(desks: _Desks, _now: float) -> bool:
-            if desks.file.count("credentials") >= MAX_CREDENTIALS:
-                return False
-            desks.file.put_credential(principal, server, issuer, text)
-            return True
-
-        return await self._do(work)
+        """See `CredentialDesk.put`."""
+        return await self._do(lambda desks, _now: desks.credentials.put(principal, server, issuer, value))
 
     async def drop_credential(self, principal: str, server: str, issuer: str) -> None:
-        """Let go of it."""
-        await self._do(lambda desks, _now: desks.file.drop_credential(principal, server, issuer))
+        """See `CredentialDesk.drop`."""
+        await self._do(lambda desks, _now: desks.credentials.drop(principal, server, issuer))
+
+    async def credential_issuers(self, principal: str, server: str) -> tuple[str, ...]:
+        """See `CredentialDesk.issuers`."""
+        return await self._do(lambda desks, _now: desks.credentials.issuers(principal, server))
+
+    async def claim(self, name: str, holder: str, seconds: float) -> bool:
+        """See `CredentialDesk.claim`."""
+        return await self._do(lambda desks, now: desks.credentials.claim(name, holder, seconds, now))
+
+    async def claim_credential(self, principal: str, server: str, issuer: str, holder: str, seconds: float) -> bool:
+        """See `CredentialDesk.claim_credential`."""
+        place = (principal, server, issuer)
+        return await self._do(lambda desks, now: desks.credentials.claim_credential(*place, holder, seconds, now))
+
+    async def settle_credential(
+        self, principal: str, server: str, issuer: str, holder: str, value: bytes | None
+    ) -> bool:
+        """See `CredentialDesk.settle`."""
+        return await self._do(lambda desks, _now: desks.credentials.settle(principal, server, issuer, holder, value))
+
+    async def seal(self, principal: str, server: str, payload: bytes) -> str:
+        """See `CredentialDesk.seal`."""
+        return await self._do(lambda desks, _now: desks.credentials.seal(principal, server, payload))
+
+    async def unseal(self, principal: str, server: str, text: str) -> tuple[bytes, str] | None:
+        """See `CredentialDesk.unseal`."""
+        return await self._do(lambda desks, _now: desks.credentials.unseal(principal, server, text))
 
     async def statement(self, principal: str, issuers: tuple[str, ...], audience: str) -> str | Declined:
         """A signed statement of who a principal (`Principal.key`) is, for this audience; see `statement_claims`.
@@ -298,9 +312,10 @@ class Vault:
         file = self._open_file()
         try:
             revocations = RevocationDesk(file, self._generation)
-            configured = frozenset(key.name for key in self._auth.api_keys)
+            configured = frozenset(key.name for key in self._auth.api_keys) if self._auth is not None else frozenset()
             keys = KeyDesk(file, revocations, configured, self._random)
-            settings, signer, tokens = self._auth.tokens, None, None
+            settings = None if self._auth is None else self._auth.tokens
+            signer, tokens = None, None
             if settings is not None:
                 signer = Signer(file, settings, self._secret, self._random)
                 signer.look_round(now)
@@ -309,7 +324,7 @@ class Vault:
         except BaseException:
             file.close()
             raise
-        return _Desks(file, revocations, keys, signer, tokens)
+        return _Desks(file, revocations, keys, CredentialDesk(file, self._secret, self._random), signer, tokens)
 
     def _publish(self) -> None:
         desks, old = self._desks, self._ledger
@@ -346,8 +361,3 @@ def _sweep(desks: _Desks, now: float) -> None:
     desks.revocations.sweep(now)
     if desks.signer is not None:
         desks.signer.look_round(now)
-
-
-def _owner(principal: str, server: str, issuer: str) -> str:
-    """The place that a sealed credential is bound to: moved to another one, it does not open."""
-    return f"{len(principal)}:{principal}:{len(server)}:{server}:{issuer}"

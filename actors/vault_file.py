@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS revocations (
 CREATE TABLE IF NOT EXISTS credentials (
     principal TEXT, server TEXT, issuer TEXT, body TEXT NOT NULL, PRIMARY KEY (principal, server, issuer)
 );
+CREATE TABLE IF NOT EXISTS claims (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA};
 COMMIT;
@@ -156,12 +157,13 @@ class VaultFile:
         self._do("DELETE FROM revocations WHERE target = ? AND issuer = ? AND value = ?", *values)
 
     def sweep(self, now: float) -> None:
-        """Let go of families and tokens whose time is over."""
+        """Let go of families, tokens and claims whose time is over."""
         with self.transaction():
             over = "SELECT id FROM families WHERE ends_at <= ?"
             self._do(f"DELETE FROM refresh_tokens WHERE family IN ({over})", now)  # noqa: S608 - a constant
             self._do("DELETE FROM families WHERE ends_at <= ?", now)
             self._do("DELETE FROM tokens WHERE ends_at <= ?", now)
+            self._do("DELETE FROM claims WHERE until <= ?", now)
 
     def count(self, table: str) -> int:
         """How many rows one of our tables has."""
@@ -180,6 +182,26 @@ class VaultFile:
         """Let go of it."""
         statement = "DELETE FROM credentials WHERE principal = ? AND server = ? AND issuer = ?"
         self._do(statement, principal, server, issuer)
+
+    def credential_issuers(self, principal: str, server: str) -> tuple[str, ...]:
+        """Whose credentials are kept of a principal for an upstream server, in alphabetical order."""
+        query = "SELECT issuer FROM credentials WHERE principal = ? AND server = ? ORDER BY issuer"
+        return tuple(str(issuer) for (issuer,) in self._rows(query, principal, server))
+
+    def claim(self, name: str, holder: str, now: float, until: float) -> bool:
+        """Take a name that nobody holds; whether it was free."""
+        self._do("DELETE FROM claims WHERE name = ? AND until <= ?", name, now)
+        self._do("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", name, holder, until)
+        return self.claimant(name) == holder
+
+    def claimant(self, name: str) -> str | None:
+        """Who holds a name, also if the time is over."""
+        rows = self._rows("SELECT holder FROM claims WHERE name = ?", name)
+        return next((str(holder) for (holder,) in rows), None)
+
+    def unclaim(self, name: str) -> None:
+        """Let go of a name, whoever holds it."""
+        self._do("DELETE FROM claims WHERE name = ?", name)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -19,6 +19,8 @@ class CredentialKind(StrEnum):
     """The gateway's own (RFC 6749, 4.4), whoever calls."""
     TOKEN_EXCHANGE = "token_exchange"  # noqa: S105 - a word, not a secret
     """One for each caller, from a service that exchanges tokens (RFC 8693)."""
+    USER = "user"
+    """One for each caller, who goes to the authorization server and lets the gateway act for them (RFC 6749, 4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,8 @@ class CredentialSettings:
     __pydantic_config__: ClassVar = STRICT
 
     kind: CredentialKind
-    client_id: str
+    client_id: str = ""
+    """As the authorization server knows the gateway. Left out, for `user`, the gateway introduces itself there."""
     client_secret: str | None = field(default=None, repr=False)
     private_key: str | None = field(default=None, repr=False)
     """A PEM private key, to prove the client by a signature (RFC 7523, `private_key_jwt`) instead of a secret."""
@@ -52,16 +55,22 @@ class CredentialSettings:
     @property
     def is_per_principal(self) -> bool:
         """Whether each principal has a token of its own."""
-        return self.kind is CredentialKind.TOKEN_EXCHANGE
+        return self.kind is not CredentialKind.CLIENT_CREDENTIALS
 
     def __post_init__(self) -> None:
         proofs = (self.client_secret is not None) + (self.private_key is not None)
-        exchanged = self.kind is CredentialKind.TOKEN_EXCHANGE
+        exchanged, user = self.kind is CredentialKind.TOKEN_EXCHANGE, self.kind is CredentialKind.USER
         places = (self.token_url is not None) + (self.issuer is not None)
         require(
-            (("client_id",), bool(self.client_id.strip()), "must not be empty"),
+            (("client_id",), bool(self.client_id.strip()) or (user and not self.client_id), "must not be empty"),
             (("client_secret",), self.client_secret != "", "must not be empty"),
-            ((), proofs == 1, "needs either client_secret or private_key"),
+            ((), user or proofs == 1, "needs either client_secret or private_key"),
+            (
+                (),
+                not user or proofs <= bool(self.client_id),
+                "has a proof of the client, but no client_id or two proofs",
+            ),
+            (("token_url",), not user or self.token_url is None, "is not all that is needed: use issuer"),
             (("algorithm",), self.algorithm in CLIENT_ALGORITHMS, f"must be one of {', '.join(CLIENT_ALGORITHMS)}"),
             ((), places <= 1, "must not have both token_url and issuer"),
             # A server that names the place could have the secret sent to itself. A signature is for one place only.

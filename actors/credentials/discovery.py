@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from actors.core.credential_settings import CredentialSettings
 from actors.core.oauth.challenge import Challenge
+from actors.core.oauth.client import BASIC
 from actors.core.oauth.metadata import (
     ResourceMetadata,
     ServerMetadata,
@@ -17,8 +17,6 @@ from actors.core.oauth.metadata import (
 )
 from actors.credentials.fetching import Fetch, Fetched
 from actors.transports.authorization import CredentialError
-
-BASIC: Final = "client_secret_basic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,8 @@ class TokenPlace:
     """How a client may prove itself there (RFC 8414, `token_endpoint_auth_methods_supported`)."""
     resource: str
     scopes: tuple[str, ...]
+    server: ServerMetadata | None = None
+    """What the authorization server says of itself, if it was asked."""
 
 
 class Discovery:
@@ -72,6 +72,7 @@ class Discovery:
             server.token_endpoint_auth_methods_supported,
             settings.resource or named,
             settings.scopes or challenge.scopes or supported,
+            server,
         )
 
     def _issuer(self, said: ResourceMetadata | None) -> str:

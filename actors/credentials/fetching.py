@@ -27,13 +27,17 @@ class Fetched(NamedTuple):
 
     status: int
     body: bytes
+    challenges: tuple[str, ...] = ()
+    """The values of `WWW-Authenticate`."""
 
 
 class Fetch(Protocol):
     """Fetches; `GuardedFetch` is one."""
 
-    async def __call__(self, url: str, form: Mapping[str, str] | None = None, authorization: str = "") -> Fetched:
-        """The answer to a GET, or to a POST of a form.
+    async def __call__(
+        self, url: str, form: Mapping[str, str] | None = None, authorization: str = "", *, json: bytes | None = None
+    ) -> Fetched:
+        """The answer to a GET, or to a POST of a form or of JSON.
 
         Raises:
             FetchError: there is none.
@@ -55,12 +59,17 @@ class GuardedFetch:
         self._resolver = resolver
         self._seconds = seconds
 
-    async def __call__(self, url: str, form: Mapping[str, str] | None = None, authorization: str = "") -> Fetched:
+    async def __call__(
+        self, url: str, form: Mapping[str, str] | None = None, authorization: str = "", *, json: bytes | None = None
+    ) -> Fetched:
         """See `Fetch`."""
         fault = self._guard.fault(url)
         if fault is not None:
             raise FetchError(f"a URL that it names is not asked: {fault}")
-        headers = {**HEADERS, "Authorization": authorization} if authorization else HEADERS
+        body = form if json is None else json
+        headers = HEADERS if json is None else {**HEADERS, "Content-Type": "application/json"}
+        if authorization:
+            headers = {**headers, "Authorization": authorization}
         connector = aiohttp.TCPConnector(
             resolver=self._resolver,
             use_dns_cache=False,
@@ -77,12 +86,13 @@ class GuardedFetch:
                     trust_env=False,
                 ) as session,
                 session.request(
-                    "GET" if form is None else "POST", url, data=form, headers=headers, allow_redirects=False
+                    "GET" if body is None else "POST", url, data=body, headers=headers, allow_redirects=False
                 ) as response,
             ):
                 if 300 <= response.status < 400:
                     raise FetchError("it redirects, which is not followed")
-                return Fetched(response.status, await _read(response))
+                challenges = tuple(response.headers.getall("WWW-Authenticate", ()))
+                return Fetched(response.status, await _read(response), challenges)
         except FetchError:
             raise
         except TimeoutError:

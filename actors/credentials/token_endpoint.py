@@ -12,9 +12,10 @@ import msgspec
 import structlog
 
 from actors.core.credential_settings import CredentialSettings
+from actors.core.oauth.client import BASIC, NO_PROOF, POST, SIGNED, Client
 from actors.core.oauth.grants import ASSERTION
 from actors.core.oauth.token_answer import AccessToken, read_token
-from actors.credentials.discovery import BASIC, TokenPlace
+from actors.credentials.discovery import TokenPlace
 from actors.credentials.fetching import Fetch
 from actors.transports.authorization import CredentialError
 
@@ -35,6 +36,10 @@ _KNOWN_ERRORS: Final = frozenset(
 """Those of RFC 6749, 5.2, and RFC 8693. Nothing else that is said there is repeated."""
 
 log = structlog.get_logger()
+
+
+class GrantError(CredentialError):
+    """What was brought is worth nothing, or nothing any more (RFC 6749, 5.2, `invalid_grant`)."""
 
 
 class _Refusal(msgspec.Struct):
@@ -62,33 +67,53 @@ class TokenEndpoint:
         self._clock = clock
         self._random = random
 
-    async def ask(self, place: TokenPlace, form: Mapping[str, str]) -> AccessToken:
-        """Send a form, and give the token.
+    def configured(self, place: TokenPlace) -> Client:
+        """The client of the settings, and how it proves itself there."""
+        settings = self._settings
+        if settings.client_secret is not None:
+            return Client(settings.client_id, BASIC if BASIC in place.methods else POST, settings.client_secret)
+        return Client(settings.client_id, NO_PROOF if settings.private_key is None else SIGNED)
+
+    async def ask(self, place: TokenPlace, form: Mapping[str, str], client: Client | None = None) -> AccessToken:
+        """Send a form, and give the token. Without `client` it is that of the settings.
 
         Raises:
+            GrantError: what is in the form is worth nothing.
             CredentialError: there is none.
             OSError: it could not be asked.
         """
-        proof, authorization = self._proof(place)
+        proof, authorization = self._proof(place, client or self.configured(place))
         answer = await self._fetch(place.url, {**form, **proof}, authorization)
         if answer.status != 200:
-            log.warning("token_refused", backend=self._backend, status=answer.status, error=_error_in(answer.body))
-            raise CredentialError(f"its token endpoint refused the gateway ({answer.status}, {_error_in(answer.body)})")
+            error = _error_in(answer.body)
+            log.warning("token_refused", backend=self._backend, status=answer.status, error=error)
+            refusal = GrantError if error == "invalid_grant" else CredentialError
+            raise refusal(f"its token endpoint refused the gateway ({answer.status}, {error})")
         try:
             return read_token(answer.body)
         except ValueError as error:
             raise CredentialError(str(error)) from None
 
-    def _proof(self, place: TokenPlace) -> tuple[dict[str, str], str]:
+    async def revoke(self, url: str, place: TokenPlace, token: str, client: Client) -> bool:
+        """Ask the authorization server to end a token (RFC 7009); whether it said that it has.
+
+        Raises:
+            CredentialError: the client cannot prove itself.
+            OSError: it could not be asked.
+        """
+        proof, authorization = self._proof(place, client)
+        answer = await self._fetch(url, {"token": token, **proof}, authorization)
+        return answer.status == 200
+
+    def _proof(self, place: TokenPlace, client: Client) -> tuple[dict[str, str], str]:
         """What proves the client: fields of the form, and a header (RFC 6749, 2.3.1; RFC 7523, 2.2)."""
-        settings = self._settings
-        if settings.client_secret is None:
+        if client.method == SIGNED:
             signed = self._signed(place.issuer)
-            return {"client_id": settings.client_id, "client_assertion_type": ASSERTION, "client_assertion": signed}, ""
-        if BASIC in place.methods:
-            pair = f"{quote_plus(settings.client_id)}:{quote_plus(settings.client_secret)}"
+            return {"client_id": client.id, "client_assertion_type": ASSERTION, "client_assertion": signed}, ""
+        if client.method == BASIC:
+            pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
             return {}, f"Basic {base64.b64encode(pair.encode()).decode()}"
-        return {"client_id": settings.client_id, "client_secret": settings.client_secret}, ""
+        return {"client_id": client.id, **({"client_secret": client.secret} if client.method == POST else {})}, ""
 
     def _signed(self, audience: str) -> str:
         settings, now = self._settings, self._clock()

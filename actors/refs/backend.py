@@ -1,12 +1,17 @@
 """What you hold in order to talk to one Backend."""
 
-from typing import Any
+from typing import Any, Final
 
 import ray
 
+from actors.core.consent import ConsentBegun
 from actors.core.membership import ReplicaKey, Status
 from actors.core.settings import BackendSettings
+from actors.core.tokens.issued import Declined
 from actors.refs.asking import CALL_LIMIT, ask
+
+CONSENT_LIMIT: Final = 50.0
+"""Seconds: servers are asked, up to four of them one after the other, each for 10 s at the most."""
 
 
 class BackendRef:
@@ -63,6 +68,45 @@ class BackendRef:
             ActorGone: it is not there to be stopped.
         """
         await ask(self._handle.stop, self.key, drain_seconds, limit=drain_seconds + CALL_LIMIT)
+
+    async def begin_consent(self, principal: str, redirect_uri: str, document_url: str = "") -> ConsentBegun | Declined:
+        """See `Backend.begin_consent`.
+
+        Raises:
+            ActorGone: it does not answer.
+        """
+        begun: ConsentBegun | Declined = await ask(
+            self._handle.begin_consent, self.key, principal, redirect_uri, document_url, limit=CONSENT_LIMIT
+        )
+        return begun
+
+    async def finish_consent(self, principal: str, state: str, code: str, issuer: str) -> str:
+        """See `Backend.finish_consent`.
+
+        Raises:
+            ActorGone: it does not answer; it may have finished or not.
+        """
+        fault: str = await ask(
+            self._handle.finish_consent, self.key, principal, state, code, issuer, limit=CONSENT_LIMIT
+        )
+        return fault
+
+    async def drop_consent(self, principal: str) -> str:
+        """See `Backend.drop_consent`.
+
+        Raises:
+            ActorGone: it does not answer.
+        """
+        fault: str = await ask(self._handle.drop_consent, self.key, principal, limit=CONSENT_LIMIT)
+        return fault
+
+    async def has_consent(self, principal: str) -> bool:
+        """See `Backend.has_consent`.
+
+        Raises:
+            ActorGone: it does not answer.
+        """
+        return bool(await ask(self._handle.has_consent, self.key, principal))
 
     def end(self) -> None:
         """End its process, unless it shares that: nobody wants it any more."""

@@ -39,9 +39,11 @@ class VaultRef:
         pair: TokenPair | Declined = await ask(self._handle.log_in, grant)
         return pair
 
-    async def refresh(self, token: str, client: str, scopes: tuple[str, ...]) -> TokenPair | GrantFault:
+    async def refresh(
+        self, token: str, client: str, scopes: tuple[str, ...], resource: str | None = None
+    ) -> TokenPair | GrantFault:
         """See `Vault.refresh`."""
-        pair: TokenPair | GrantFault = await ask(self._handle.refresh, token, client, scopes)
+        pair: TokenPair | GrantFault = await ask(self._handle.refresh, token, client, scopes, resource)
         return pair
 
     async def issue(self, grant: Grant, seconds: float) -> Shown | Declined:
@@ -118,3 +120,31 @@ class VaultRef:
     async def drop_credential(self, principal: str, server: str, issuer: str) -> None:
         """See `Vault.drop_credential`."""
         await ask(self._handle.drop_credential, principal, server, issuer)
+
+    async def credential_issuers(self, principal: str, server: str) -> tuple[str, ...]:
+        """See `Vault.credential_issuers`."""
+        issuers: tuple[str, ...] = await ask(self._handle.credential_issuers, principal, server)
+        return issuers
+
+    async def claim(self, name: str, holder: str, seconds: float) -> bool:
+        """See `Vault.claim`."""
+        return bool(await ask(self._handle.claim, name, holder, seconds))
+
+    async def claim_credential(self, principal: str, server: str, issuer: str, holder: str, seconds: float) -> bool:
+        """See `Vault.claim_credential`."""
+        return bool(await ask(self._handle.claim_credential, principal, server, issuer, holder, seconds))
+
+    async def settle_credential(
+        self, principal: str, server: str, issuer: str, holder: str, value: bytes | None
+    ) -> bool:
+        """See `Vault.settle_credential`."""
+        return bool(await ask(self._handle.settle_credential, principal, server, issuer, holder, value))
+
+    async def seal(self, principal: str, server: str, payload: bytes) -> str:
+        """See `Vault.seal`."""
+        return str(await ask(self._handle.seal, principal, server, payload))
+
+    async def unseal(self, principal: str, server: str, text: str) -> tuple[bytes, str] | None:
+        """See `Vault.unseal`."""
+        opened: tuple[bytes, str] | None = await ask(self._handle.unseal, principal, server, text)
+        return opened

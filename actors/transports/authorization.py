@@ -18,11 +18,15 @@ class CredentialError(OSError):
     """There is no token, or the server does not take it. The message is for callers, and holds no secret."""
 
 
+class ConsentError(CredentialError):
+    """There is no token for this user, who must first let the gateway act for them. Nothing was sent."""
+
+
 class Credential(Protocol):
     """Who the gateway is, or acts for, to one server."""
 
     async def authorization(self) -> str:
-        """The value of the header.
+        """The value of the header; empty for none.
 
         Raises:
             CredentialError: there is none.
@@ -60,7 +64,10 @@ class AuthorizedPool(HttpPool):
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         for again in (False, True):
             authorization = await self._credential.authorization()
-            headers[HEADER] = authorization
+            if authorization:
+                headers[HEADER] = authorization
+            else:
+                headers.pop(HEADER, None)
             async with super().request(method, headers, body) as response:
                 if response.status not in REFUSALS or not self._credential.refused(
                     authorization, response.status, response.headers.getall("WWW-Authenticate", ()), again=again

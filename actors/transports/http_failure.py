@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from actors.core.outcome import FailureKind
-from actors.transports.authorization import CredentialError
+from actors.transports.authorization import ConsentError, CredentialError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,15 @@ _STATUS_KINDS: Final = {
 def of_error(error: Exception, url: URL) -> Unanswered:
     """Translate one of `LOST`. Rungs, in order.
 
-    1. There is no token for it, or it takes none that there is: it has not run the request.
+    1. There is no token for it, or it takes none that there is, or the user has not agreed yet: it has not run it.
     2. No connection was made, so nothing was sent.
     3. What came was not HTTP, or not in the encoding it claimed.
     4. A header or a URL could not be written, so nothing was sent, and another replica could not write it either.
     5. The connection broke, before or in the answer: the request may have run.
     """
     if isinstance(error, CredentialError):
-        return Unanswered(FailureKind.UNAUTHORIZED, str(error))
+        wants_consent = isinstance(error, ConsentError)
+        return Unanswered(FailureKind.CONSENT if wants_consent else FailureKind.UNAUTHORIZED, str(error))
     if isinstance(error, aiohttp.ClientConnectorError):
         return Unanswered(FailureKind.UNAVAILABLE, f"cannot connect to {url.origin()}: {_reason(error)}")
     if isinstance(error, aiohttp.ConnectionTimeoutError):

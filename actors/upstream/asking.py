@@ -14,7 +14,9 @@ from actors.transports.transport import Transport
 
 NO_HEADERS: Mapping[str, str] = {}
 
-_ANSWERED: Final = frozenset({None, FailureKind.PROTOCOL, FailureKind.TOO_LARGE, FailureKind.UNAUTHORIZED})
+_ANSWERED: Final = frozenset(
+    {None, FailureKind.PROTOCOL, FailureKind.TOO_LARGE, FailureKind.UNAUTHORIZED, FailureKind.CONSENT}
+)
 
 
 class UpstreamError(Exception):

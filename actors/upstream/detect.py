@@ -20,6 +20,9 @@ PROBE_SECONDS: Final = 5.0
 
 _GONE: Final = frozenset({FailureKind.DISCONNECTED, FailureKind.UNAVAILABLE})
 
+_FINAL: Final = frozenset({FailureKind.UNAVAILABLE, FailureKind.CONSENT})
+"""Whatever is asked, and in whichever way, it is the same again."""
+
 log = structlog.get_logger()
 
 Connect = Callable[[], Awaitable[Transport]]
@@ -105,7 +108,7 @@ async def _is_good_in_time(discovering: asyncio.Future[None], backend: str, prob
     try:
         discovering.result()
     except UpstreamError as refusal:
-        if refusal.kind is FailureKind.UNAVAILABLE:
+        if refusal.kind in _FINAL:
             raise
         log.debug("not_modern", backend=backend, reason=str(refusal))
         return False

@@ -8,6 +8,7 @@ import structlog
 
 from actors.core import jsonrpc
 from actors.core.listing import CAPABILITY, IDENTITY, LIST_METHODS, Facts, Item, Kind, Listing
+from actors.core.outcome import FailureKind
 from actors.upstream.asking import UpstreamError
 
 LIST_LIMIT: Final = 15.0
@@ -28,7 +29,7 @@ async def read_lists(ask: Ask, facts: Facts, backend: str, known: Listing) -> Li
     A list that it refuses does not take the others along: what was `known` of it stays, or else what could be read.
 
     Raises:
-        UpstreamError: a page was not answered.
+        UpstreamError: a page was not answered, or somebody must first agree to that.
     """
     items: dict[Kind, tuple[Item, ...]] = {}
     for method, kind in LIST_METHODS.items():
@@ -39,8 +40,8 @@ async def read_lists(ask: Ask, facts: Facts, backend: str, known: Listing) -> Li
             await _read_list(ask, method, kind, backend, found)
             items[kind] = tuple(found.values())
         except UpstreamError as error:
-            if not error.answered:
-                raise
+            if not error.answered or error.kind is FailureKind.CONSENT:
+                raise  # who must agree first is told so, rather than that there is nothing
             log.warning("list_refused", backend=backend, method=method, reason=str(error))
             items[kind] = known.of(kind) or tuple(found.values())
     return Listing(

@@ -42,8 +42,8 @@ SCENARIOS = {
         "auth/client-credentials-jwt",
     ],
 }
-"""By the revision that the tool speaks to the gateway. `tests/README.md` says why other scenarios about authorization
-are not here."""
+"""By the revision that the tool speaks to the gateway. Other scenarios about authorization are in
+`test_user_authorization.py`, or `tests/README.md` says why not."""
 
 MODES = ("legacy", "auto")
 """The eras in which the gateway is called, one after the other: a scenario has to stand both."""

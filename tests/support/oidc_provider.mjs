@@ -11,7 +11,7 @@ const GROUPS = { ada: ['developers', 'staff'], eve: ['staff'] };
 const server = createServer();
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address();
-  const native = { application_type: 'native', redirect_uris: ['http://127.0.0.1/callback'], require_auth_time: true };
+  const native = { application_type: 'native', redirect_uris: ['http://127.0.0.1/callback', 'http://127.0.0.1/connect/login'], require_auth_time: true };
   const provider = new Provider(`http://127.0.0.1:${port}`, {
     clients: [
       { ...native, client_id: 'public', token_endpoint_auth_method: 'none' },
@@ -20,6 +20,21 @@ server.listen(0, '127.0.0.1', () => {
     claims: { openid: ['sub', 'groups'], acr: null, auth_time: null, iss: null, sid: null },
     conformIdTokenClaims: false,
     pkce: { required: () => true },
+    features: {
+      registration: { enabled: true },
+      revocation: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_, resource) => ({
+          scope: 'mcp',
+          audience: resource,
+          accessTokenTTL: 300,
+          accessTokenFormat: 'jwt',
+        }),
+      },
+    },
+    issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
+    scopes: ['openid', 'offline_access', 'mcp'],
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, groups: GROUPS[id] ?? [] }) }),
   });
   server.on('request', provider.callback());

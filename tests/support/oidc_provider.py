@@ -69,7 +69,9 @@ class Person:
                 if form is None:
                     return answer
                 prompt = re.search(r'name="prompt" value="([^"]+)"', answer.text)
-                assert prompt is not None, answer.text
-                fields = {"prompt": prompt[1], "login": self.name, "password": "any"}
+                hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', answer.text)
+                fields = {name: unescape(value) for name, value in hidden}
+                if prompt is not None:
+                    fields = {"prompt": prompt[1], "login": self.name, "password": "any"}
                 request = browser.build_request("POST", urljoin(str(request.url), unescape(form[1])), data=fields)
         raise AssertionError(f"no end: {self.seen}")

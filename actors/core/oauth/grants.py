@@ -34,5 +34,21 @@ def exchange_form(
     return _with_scopes(form, scopes)
 
 
+def code_form(code: str, verifier: str, redirect_uri: str, resource: str) -> dict[str, str]:
+    """For the token of a user who has just agreed (RFC 6749, 4.1.3; RFC 7636, 4.5; RFC 8707)."""
+    return {
+        "grant_type": "authorization_code",
+        "code": code,
+        "code_verifier": verifier,
+        "redirect_uri": redirect_uri,
+        "resource": resource,
+    }
+
+
+def refresh_form(refresh_token: str, resource: str) -> dict[str, str]:
+    """For another token in place of one that ends (RFC 6749, 6), good for as much as that."""
+    return {"grant_type": "refresh_token", "refresh_token": refresh_token, "resource": resource}
+
+
 def _with_scopes(form: dict[str, str], scopes: Sequence[str]) -> dict[str, str]:
     return {**form, "scope": " ".join(scopes)} if scopes else form

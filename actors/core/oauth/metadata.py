@@ -26,6 +26,15 @@ class ServerMetadata(msgspec.Struct, frozen=True):
     issuer: str
     token_endpoint: str
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+    authorization_endpoint: str | None = None
+    registration_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    code_challenge_methods_supported: tuple[str, ...] | None = None
+    scopes_supported: tuple[str, ...] | None = None
+    client_id_metadata_document_supported: bool = False
+    """Whether a client may be known by the URL of a document about itself."""
+    authorization_response_iss_parameter_supported: bool = False
+    """Whether the answer to an authorization request names the issuer (RFC 9207)."""
 
 
 _resource_decoder: Final = msgspec.json.Decoder(ResourceMetadata)

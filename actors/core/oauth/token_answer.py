@@ -19,6 +19,8 @@ class _Answer(msgspec.Struct):
     access_token: str
     token_type: str
     expires_in: float | None = None
+    refresh_token: str | None = None
+    scope: str | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Answer, strict=False)
@@ -29,6 +31,10 @@ class AccessToken(msgspec.Struct, frozen=True):
 
     text: str
     seconds: float
+    refresh: str = ""
+    """What gets the next one; empty if there is nothing of the kind."""
+    scopes: tuple[str, ...] | None = None
+    """What it is good for, if that is not what was asked for."""
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -51,4 +57,8 @@ def read_token(body: bytes) -> AccessToken:
     if not 0 < len(text) <= MAX_TOKEN_CHARS or not all("!" <= character <= "~" for character in text):
         raise ValueError("the token of the token endpoint cannot be written in a header")
     good = DEFAULT_SECONDS if seconds is None or math.isnan(seconds) else max(seconds, 0.0)
-    return AccessToken(text, min(good, MAX_SECONDS))
+    refresh = answer.refresh_token or ""
+    if len(refresh) > MAX_TOKEN_CHARS:
+        raise ValueError("the refresh token of the token endpoint is too long to be kept")
+    scopes = None if answer.scope is None else tuple(answer.scope.split())
+    return AccessToken(text, min(good, MAX_SECONDS), refresh, scopes)

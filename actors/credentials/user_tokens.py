@@ -1,0 +1,228 @@
+"""The tokens that users have let the gateway have for one server, each for the calls of that user and no other's.
+
+What is kept in memory is what the Vault had a moment ago. That there is no consent is never remembered, so a call right
+after it goes through.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import structlog
+
+from actors.core.credential_settings import CredentialSettings
+from actors.core.expiring import Expiring
+from actors.core.oauth.agreement import Agreement
+from actors.core.oauth.challenge import Challenge, read_challenge
+from actors.credentials.agreements import CLAIM_SECONDS, NOT_YET, Agreements
+from actors.credentials.discovery import TokenPlace
+from actors.credentials.token_source import MAX_TOKENS, MAX_WAITING, PAUSE_SECONDS, SCHEME, WAIT_SECONDS
+from actors.credentials.whereabouts import Whereabouts
+from actors.transports.authorization import ConsentError, CredentialError
+
+LOOK_SECONDS: Final = 30.0
+"""After so long the Vault is looked at again: another replica may have heard that the user wants it no more."""
+
+LOOK_LIMIT: Final = 60.0
+"""Seconds for one look, whoever waits for another replica."""
+
+FOR_LISTS: Final = ""
+"""The principal in whose name the conversation is held that reads the lists: the operator's consent, or nobody's."""
+
+MORE: Final = "it wants more than the user has agreed to"
+
+log = structlog.get_logger()
+
+
+class _Held(NamedTuple):
+    agreement: Agreement
+    look_at: float
+    """When another one is asked for, or the Vault for this one again."""
+
+
+class UserTokens:
+    """Of one replica of a backend. `clock` is monotonic, in seconds."""
+
+    def __init__(
+        self,
+        settings: CredentialSettings,
+        whereabouts: Whereabouts,
+        agreements: Agreements,
+        *,
+        backend: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._whereabouts = whereabouts
+        self._agreements = agreements
+        self._backend = backend
+        self._clock = clock
+        self._held: Expiring[str, _Held] = Expiring(MAX_TOKENS)
+        self._failed: Expiring[str, str] = Expiring(MAX_TOKENS)
+        """Why there is none although the user has agreed, for a moment."""
+        self._refused: Expiring[str, str] = Expiring(MAX_TOKENS)
+        """The token of a principal that the server has refused before its time."""
+        self._asking: dict[str, asyncio.Task[str]] = {}
+        self._noting: dict[str, asyncio.Task[None]] = {}
+
+    def of(self, principal: str) -> "UserCredential":
+        """What a principal (`Principal.key`) is sent as."""
+        return UserCredential(self, principal, may_be_nobody=False)
+
+    def for_lists(self) -> "UserCredential":
+        """What the conversation is held as that belongs to nobody's calls: as the operator, or as nobody."""
+        return UserCredential(self, FOR_LISTS, may_be_nobody=True)
+
+    async def token(self, principal: str) -> str:
+        """The token of a principal; of `FOR_LISTS`, empty where the operator has given no consent.
+
+        Raises:
+            ConsentError: the user must agree first.
+            CredentialError: there is none, although they have.
+        """
+        now = self._clock()
+        held = self._held.get(principal, now)
+        if held is not None and now < held.look_at:
+            return held.agreement.access
+        failed = self._failed.get(principal, now)
+        if failed is None and principal not in self._asking and len(self._asking) < MAX_WAITING:
+            self._ask(principal)
+        if held is not None:
+            return held.agreement.access  # still good while another is on its way
+        task = self._asking.get(principal)
+        if task is None:
+            raise CredentialError(failed or "too many callers wait for a token for it")
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.shield(task)  # others wait for the same
+        except TimeoutError:
+            raise CredentialError("no token in time") from None
+
+    def refused(self, principal: str, token: str, status: int, challenge: Challenge, *, again: bool) -> bool:
+        """See `Credential.refused`. Rungs, in order; the first which decides wins:
+
+        1. A refusal that is not for want of authorization is an answer like others.
+        2. Who was nobody must be somebody.
+        3. The first time the Vault is looked at again, for another token; one that is no good is renewed.
+        4. A token that is good for too little: the user is asked for more, unless they were before.
+        5. That is the end of it, and if the token is no good, for a moment of all with this principal.
+
+        Raises:
+            ConsentError: the user must agree, or to more.
+            CredentialError: that is the end of it.
+        """
+        if status != 401 and challenge.error != "insufficient_scope":
+            return False
+        if status == 401:
+            self._whereabouts.heard(challenge)
+        if not token:
+            raise ConsentError(f"it lists nothing for nobody: run `only1mcp connect {self._backend} --for-lists`")
+        now = self._clock()
+        held = self._held.get(principal, now)
+        is_current = held is not None and held.agreement.access == token
+        if not again:
+            if is_current:
+                self.forget(principal)
+            if is_current and status == 401:
+                self._whereabouts.forget()  # another authorization server may be the one that counts by now
+                self._refused.put(principal, token, until=now + CLAIM_SECONDS)
+            return True
+        if status != 401:
+            wanted = self._settings.scopes or challenge.scopes
+            if held is None or not set(wanted) <= {*held.agreement.asked}:
+                self._note(principal, wanted)
+                raise ConsentError(MORE)
+        elif is_current:
+            self.forget(principal)
+            self._failed.put(principal, f"it refuses the user's token ({status})", until=now + PAUSE_SECONDS)
+        log.warning("user_token_not_taken", backend=self._backend, status=status)
+        raise CredentialError(f"it refuses the user's token ({status})")
+
+    def forget(self, principal: str) -> None:
+        """Look into the Vault before the principal's next call: something has changed there.
+
+        What is under way may have looked before that: nobody else gets its answer, and it is not held.
+        """
+        self._failed.drop(principal)
+        self._held.drop(principal)
+        self._asking.pop(principal, None)
+
+    async def noted(self, principal: str) -> None:
+        """Wait until it is kept what the server wants more of a principal."""
+        if (task := self._noting.get(principal)) is not None:
+            await asyncio.wait([task])
+
+    def _ask(self, principal: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._found(principal))
+        self._asking[principal] = task
+        task.add_done_callback(lambda _: self._asked(principal, task))
+
+    def _asked(self, principal: str, task: asyncio.Task[str]) -> None:
+        if self._asking.get(principal) is task:
+            del self._asking[principal]
+        if not task.cancelled():
+            task.exception()  # looked at, also if nobody waits any more
+
+    def _note(self, principal: str, scopes: tuple[str, ...]) -> None:
+        """Have it kept what the server wants more: one thing at a time, however many calls find it out."""
+        if principal not in self._noting and len(self._noting) < MAX_WAITING:
+            task = asyncio.get_running_loop().create_task(self._agreements.want(principal, scopes))
+            self._noting[principal] = task
+            task.add_done_callback(lambda _: self._noting.pop(principal))
+
+    async def _found(self, principal: str) -> str:
+        try:
+            async with asyncio.timeout(LOOK_LIMIT):
+                place = await self._place(principal)
+                refused = self._refused.get(principal, self._clock())
+                agreement = await self._agreements.current(principal, place, refused)
+            if self._asking.get(principal) is asyncio.current_task():
+                self._hold(principal, agreement)
+            return agreement.access
+        except ConsentError:
+            if self._asking.get(principal) is asyncio.current_task():
+                self._held.drop(principal)
+            if principal == FOR_LISTS:
+                return ""
+            raise
+        except OSError as error:
+            reason = str(error) if isinstance(error, CredentialError) else f"no token: {error}"
+            log.warning("no_user_token", backend=self._backend, reason=reason)
+            self._failed.put(principal, reason, until=self._clock() + PAUSE_SECONDS)
+            self._whereabouts.forget()
+            raise CredentialError(reason) from None
+
+    async def _place(self, principal: str) -> TokenPlace:
+        try:
+            return await self._whereabouts.place()
+        except OSError:
+            if principal != FOR_LISTS:
+                raise
+            raise ConsentError(NOT_YET) from None  # maybe it lists for everybody, and nobody gives tokens for it
+
+    def _hold(self, principal: str, agreement: Agreement) -> None:
+        now, left = self._clock(), self._agreements.left(agreement)
+        renew = max(left - self._agreements.early(agreement), 0.0)
+        self._held.put(principal, _Held(agreement, now + min(renew, LOOK_SECONDS)), until=now + left)
+
+
+class UserCredential:
+    """One principal's at one server; keeps the contract of `Credential`."""
+
+    def __init__(self, tokens: UserTokens, principal: str, *, may_be_nobody: bool) -> None:
+        self._tokens = tokens
+        self._principal = principal
+        self._may_be_nobody = may_be_nobody
+
+    async def authorization(self) -> str:
+        """See `Credential.authorization`."""
+        if not self._principal and not self._may_be_nobody:
+            raise CredentialError("it is not known who calls")
+        token = await self._tokens.token(self._principal)
+        return f"{SCHEME}{token}" if token else ""
+
+    def refused(self, authorization: str, status: int, challenges: Sequence[str], *, again: bool) -> bool:
+        """See `Credential.refused`."""
+        token = authorization.removeprefix(SCHEME)
+        return self._tokens.refused(self._principal, token, status, read_challenge(challenges), again=again)
