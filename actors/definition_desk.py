@@ -7,6 +7,7 @@ import structlog
 from actors.core.listing import Facts, Listing
 from actors.core.screening import Pin, Screened, digests_of, screen
 from actors.core.settings import BackendSettings
+from actors.diary import ACCEPTED, PINNED, Diary
 from actors.memory import Memory
 
 log = structlog.get_logger()
@@ -25,8 +26,10 @@ class _Look:
 class DefinitionDesk:
     """Belongs to the Router. The definitions that a server has when it is first seen with a `pin` are agreed to."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, diary: Diary) -> None:
+        """`diary` is told what is found anew since this Router began, and what is agreed to."""
         self._memory = memory
+        self._diary = diary
         self._looks: dict[str, _Look] = {}
 
     def screen(self, settings: BackendSettings, listing: Listing, facts: Facts | None) -> Screened:
@@ -39,6 +42,7 @@ class DefinitionDesk:
             accepted = digests_of(listing.tools)
             self._memory.keep_definitions(settings.name, accepted)
             log.info("definitions_pinned", server=settings.name, tools=len(accepted))
+            self._diary.definitions_agreed(settings.name, PINNED, len(accepted))
         screened = screen(listing, facts, settings.pin, settings.hidden_characters, accepted)
         self._looks[settings.name] = _Look(settings, listing, facts, screened)
         known = () if before is None else before.screened.findings
@@ -46,6 +50,7 @@ class DefinitionDesk:
             if finding not in known:
                 told = {"kind": finding.kind, "name": finding.name, "finding": finding.what, "held": finding.held}
                 log.warning("definition_found", server=settings.name, **told)
+                self._diary.definition_found(settings.name, finding)
         return screened
 
     def accept(self, settings: BackendSettings, listing: Listing) -> str:
@@ -56,6 +61,7 @@ class DefinitionDesk:
         self._memory.keep_definitions(settings.name, accepted)
         self._looks.pop(settings.name, None)
         log.info("definitions_accepted", server=settings.name, tools=len(accepted))
+        self._diary.definitions_agreed(settings.name, ACCEPTED, len(accepted))
         return ""
 
     def forget(self, gone: frozenset[str]) -> None:

@@ -9,6 +9,7 @@ import structlog
 from actors.core.listing import Facts, Listing
 from actors.core.saved import Saved, SavedListing, living
 from actors.core.session_book import SessionBook
+from actors.core.session_end import End
 from actors.core.session_state import SessionState
 from actors.core.settings import BackendSettings
 from actors.store import Store
@@ -88,8 +89,11 @@ class Memory:
         alive = living(self._saved.sessions, self._wall_clock(), idle_seconds)
         for state, idle in alive:
             book.tell((state,), (), now - idle)
-        over = {each.state.nonce for each in self._saved.sessions} - {state.nonce for state, _ in alive}
-        self._store.save_sessions((), over)
+        lives = {state.nonce for state, _ in alive}
+        over = [each.state for each in self._saved.sessions if each.state.nonce not in lives]
+        for state in over:
+            book.on_end(state.nonce, state.owner, End.IDLE)
+        self._store.save_sessions((), {state.nonce for state in over})
         self._saved = NOTHING
         book.on_change = self._keep_session
         if alive:

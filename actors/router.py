@@ -6,20 +6,22 @@ Backends tell it, ingress replicas watch it, and Metrics is told.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from actors.core.binding import Binding
 from actors.core.limits.report import LimitReport, LimitShares
+from actors.core.link_keys import LinkKeys
 from actors.core.load import Load
-from actors.core.membership import ReplicaKey, ReplicaState, Status
+from actors.core.membership import Heard, ReplicaKey, ReplicaState, Status
 from actors.core.replica_book import ReplicaBook
 from actors.core.roster import Added, Changes, Orders, Roster
 from actors.core.screening import Screened
 from actors.core.server_state import ServerState
-from actors.core.session_book import Opening, SessionBook
+from actors.core.session_book import NO_REASONS, Opening, SessionBook
+from actors.core.session_end import End
 from actors.core.session_state import Change, Found, SessionNews, SessionState
 from actors.core.settings import BackendSettings, Naming, ServerSettings
 from actors.core.survey import Survey
@@ -27,6 +29,8 @@ from actors.core.terms import Terms
 from actors.core.tokens.revocations import Revocations
 from actors.core.view import View
 from actors.definition_desk import DefinitionDesk
+from actors.diary import Diary
+from actors.link_key_desk import LinkKeyDesk
 from actors.memory import Memory
 from actors.refs.asking import WATCH_SECONDS
 from actors.refs.metrics import MetricsRef
@@ -57,12 +61,13 @@ class Router:
         metrics: MetricsRef,
         server: ServerSettings | None = None,
         memory: Memory | None = None,
+        diary: Diary | None = None,
         clock: Callable[[], float] = time.monotonic,
         watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         """`generation` is another one for each life of the actor; `server` has the limits of sessions.
 
-        `memory` is of the run before, and for the next; there is none by default.
+        `memory` is of the run before, and for the next; there is none by default, nor a `diary`.
         Without `backends` it waits for `adopt`: an actor that restarts knows only what there was at its first start.
         """
         self._naming = naming
@@ -76,8 +81,10 @@ class Router:
         self._recalled = False
         """Whether lists of the run before may be published, and nobody is there yet who could tell newer ones."""
         book = SessionBook(idle_seconds=limits.session_idle_seconds, max_sessions=limits.max_sessions)
+        self._diary = diary or Diary()
+        book.on_end = self._diary.session_ended
         self._memory.restore(book, limits.session_idle_seconds, clock())
-        self._definitions = DefinitionDesk(self._memory)
+        self._definitions = DefinitionDesk(self._memory, self._diary)
         self._views = ViewDesk(generation, self._next_view, watch_seconds=watch_seconds)
         changed = self._views.publish_soon
         self._desk = RosterDesk(generation, backends, changed, watch_seconds=watch_seconds, clock=clock)
@@ -90,6 +97,7 @@ class Router:
             clock=clock,
         )
         self._shares = ShareDesk(clock)
+        self._link_keys = LinkKeyDesk()
         self._revocations: Revocations | None = None
         self._closing = False
         self._rounds: asyncio.Task[None] | None = None
@@ -112,10 +120,26 @@ class Router:
         self._retire_outdated()
         self._views.publish_soon()
 
-    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
-        """A Backend lives, and is so loaded. False asks it to report in full: what it said last is not known here."""
+    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load, link_key: int = 0) -> Heard:
+        """A Backend lives, is so loaded, and accepts links with the keys up to the one of this number."""
         self._keep_time()
-        return self._replicas.beat(key, epoch, sequence, load, self._clock())
+        self._link_keys.hear(key, link_key)
+        known = self._replicas.beat(key, epoch, sequence, load, self._clock())
+        return Heard(known, self._link_keys.keys.number)
+
+    async def link_keys(self) -> LinkKeys:
+        """All keys that links are opened with, for those who accept; none if it was not told any yet."""
+        return self._link_keys.keys
+
+    async def knows_link_key(self, number: int) -> bool:
+        """Whether the command has told the key of this number here; if not, it shall. A new Router knows none."""
+        return self._link_keys.keys.number >= number
+
+    async def tell_link_keys(self, keys: LinkKeys) -> None:
+        """The command has made a key. Backends hear of it as they beat, and ingress replicas when those have it."""
+        self._keep_time()
+        if self._link_keys.tell(keys, self._clock()):
+            self._views.publish_soon()
 
     async def bury(self, key: ReplicaKey, epoch: str) -> None:
         """An ingress replica has proof that this life of a replica is over. A beat of it, and it is not."""
@@ -129,8 +153,8 @@ class Router:
         self._views.publish()
 
     async def flush(self) -> None:
-        """Have everything written that is kept for the next run; waits for the disk."""
-        await asyncio.to_thread(self._memory.flush)
+        """Have everything written that is kept for the next run, and for the audit; waits for the disk."""
+        await asyncio.gather(asyncio.to_thread(self._memory.flush), self._diary.drain())
 
     async def watch(self, generation: str, version: int) -> View:
         """See `ViewDesk.watch`."""
@@ -212,6 +236,7 @@ class Router:
     async def clear(self, key: ReplicaKey) -> None:
         """A replica that retired has ended: forget it."""
         self._replicas.forget(key)
+        self._link_keys.forget(key)
         self._desk.clear(key)
 
     async def open_session(self, state: SessionState, most: int | None = None) -> Opening:
@@ -246,9 +271,12 @@ class Router:
         self._sessions.touch(used)
         self._memory.touch_sessions(used)
 
-    async def tell_sessions(self, states: Iterable[SessionState], ended: Iterable[bytes]) -> None:
+    async def tell_sessions(
+        self, states: Iterable[SessionState], ended: Iterable[bytes], reasons: Mapping[bytes, End] = NO_REASONS
+    ) -> None:
         """See `SessionDesk.tell`; an end that happens is told in the same way as one that happened."""
-        self._sessions.tell(states, ended)
+        self._keep_time()
+        self._sessions.tell(states, ended, reasons)
 
     async def session_news(self, generation: str, after: int) -> SessionNews:
         """See `SessionDesk.news`."""
@@ -282,7 +310,7 @@ class Router:
         self._tell_metrics()
         survey = Survey(self._roster, self._replicas, self._screened())
         said = {"prefer_zone": self._prefer_zone, "closing": self._closing}
-        return survey.view(before, self._naming, self._revocations, **said)
+        return survey.view(before, self._naming, self._revocations, self._link_keys.published, **said)
 
     def _recall(self) -> bool:
         """Take lists of the run before for those of backends that told none yet; whether there were any."""
@@ -307,6 +335,7 @@ class Router:
         """Start the rounds, which need a running loop that the constructor of an actor does not have."""
         if self._rounds is None:
             self._rounds = asyncio.get_running_loop().create_task(self._go_round())
+            self._diary.begin()
 
     async def _go_round(self) -> None:
         while True:
@@ -323,6 +352,9 @@ class Router:
             log.warning("replica_lost", replica=str(key), silent_seconds=LOST_SECONDS)
             self._views.publish_soon()
         if self._views.view.version == 0 and self._replicas.statuses and now - self._started_at >= GATHER_SECONDS:
+            self._views.publish_soon()
+        if self._link_keys.look(self._replicas.statuses.keys(), now):
+            log.info("link_key_spread", number=self._link_keys.keys.number)
             self._views.publish_soon()
         self._tell_metrics()
 

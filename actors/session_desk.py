@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -11,7 +11,8 @@ import structlog
 
 from actors.core.binding import Binding, binding_at
 from actors.core.expiring import Expiring
-from actors.core.session_book import Opening, SessionBook
+from actors.core.session_book import NO_REASONS, Opening, SessionBook
+from actors.core.session_end import End
 from actors.core.session_state import Change, Found, Lose, SessionNews, SessionState
 
 QUIET_SECONDS: Final = 0.02
@@ -93,9 +94,11 @@ class SessionDesk:
         """Note that these are in use."""
         self._book.touch(nonces, self._clock())
 
-    def tell(self, states: Iterable[SessionState], ended: Iterable[bytes]) -> None:
+    def tell(
+        self, states: Iterable[SessionState], ended: Iterable[bytes], reasons: Mapping[bytes, End] = NO_REASONS
+    ) -> None:
         """See `SessionBook.tell`."""
-        self._book.tell(states, ended, self._clock())
+        self._book.tell(states, ended, self._clock(), reasons)
         self._wake_soon()
 
     async def news(self, generation: str, after: int) -> SessionNews:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from actors.core.audit_settings import host_and_port
+
 APPLICATION: Final = "only1mcp"
 
 PRIORITY: Final = 13 * 8 + 6
@@ -25,8 +27,6 @@ SEND_SECONDS: Final = 5.0
 """How long a receiver on this machine may be too busy to take a message."""
 
 CLOSE_SECONDS: Final = 2.0
-
-_ADDRESS: Final = re.compile(r"\[?([^\]]*?)\]?:(\d{1,5})")
 
 
 class Syslog:
@@ -92,10 +92,10 @@ class Syslog:
 
 
 def _connected(address: str) -> socket.socket:
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
+    place = host_and_port(address)
+    if place is None:
         return _connect(socket.AF_UNIX, address)
-    family, _, _, _, target = socket.getaddrinfo(match[1], int(match[2]), type=socket.SOCK_DGRAM)[0]
+    family, _, _, _, target = socket.getaddrinfo(*place, type=socket.SOCK_DGRAM)[0]
     return _connect(family, target)
 
 

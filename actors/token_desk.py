@@ -9,10 +9,11 @@ from typing import Final
 import msgspec
 import structlog
 
+from actors.core.audience import endpoint_at
 from actors.core.auth_settings import TokenSettings
 from actors.core.tokens.access import access_claims
 from actors.core.tokens.family import TOKEN_BYTES, Family, Step, digest_of, first_token, successor_of
-from actors.core.tokens.grant import Grant, service_fault, words_fault
+from actors.core.tokens.grant import Grant, resource_fault, service_fault, words_fault
 from actors.core.tokens.issued import Declined, GrantFault, No, Shown, TokenEntry, TokenPair
 from actors.core.tokens.key_ring import MARGIN_SECONDS, longest_seconds
 from actors.core.tokens.own_issuer import OwnIssuer
@@ -70,12 +71,15 @@ class TokenDesk:
             self._file.put_family(family)
         for old in self._file.families_beyond(grant.subject, MAX_FAMILIES):
             self.end_family(old, now)
-        return self._pair(family, refresh, grant.scopes, now)
+        return self._pair(family, refresh, grant.scopes, now, grant.resource)
 
-    def refresh(self, token: str, client: str, scopes: tuple[str, ...], now: float) -> TokenPair | GrantFault:
+    def refresh(
+        self, token: str, client: str, scopes: tuple[str, ...], now: float, resource: str | None = None
+    ) -> TokenPair | GrantFault:
         """Take a refresh token and give its successor, see `Family`.
 
-        `client` and `scopes` are as the client says them, or empty: another client's token is not touched.
+        `client` and `scopes` are as the client says them, or empty: another client's token is not touched. `resource`
+        is as in `Grant`, if the client says one: the access token may be for less than the login is, and not for more.
         """
         digest = digest_of(token)
         family = self._file.family_of(digest)
@@ -83,6 +87,9 @@ class TokenDesk:
             return GrantFault.GRANT
         if not set(scopes) <= set(family.grant.scopes):
             return GrantFault.SCOPE
+        wanted = family.grant.resource if resource is None else resource
+        if family.grant.resource and endpoint_at(wanted) != endpoint_at(family.grant.resource):
+            return GrantFault.TARGET
         principal = family.grant.principal(self._own.issuer, family=family.id, issued_at=family.begun_at)
         successor = successor_of(self._successor_key, token)
         step, next_family = family.present(digest, digest_of(successor), now)
@@ -94,12 +101,13 @@ class TokenDesk:
         if step is Step.ROTATED:
             with self._file.transaction():
                 self._file.put_family(next_family)
-        return self._pair(next_family, successor, scopes or family.grant.scopes, now)
+        return self._pair(next_family, successor, scopes or family.grant.scopes, now, wanted)
 
     def issue(self, grant: Grant, seconds: float, now: float) -> Shown | Declined:
         """A token for a service, good for so many seconds."""
         most = longest_seconds(self._settings)
         fault = service_fault(grant.subject) or words_fault(grant.scopes, grant.groups)
+        fault = fault or resource_fault(grant.resource)
         if not 0 < seconds <= most:
             fault = f"a lifetime is more than 0 and at most {most:.0f} seconds: its key is kept no longer"
         if fault:
@@ -151,8 +159,8 @@ class TokenDesk:
             self._file.drop_family(name)
         return declined
 
-    def _pair(self, family: Family, refresh: str, scopes: tuple[str, ...], now: float) -> TokenPair:
-        grant = msgspec.structs.replace(family.grant, scopes=scopes)
+    def _pair(self, family: Family, refresh: str, scopes: tuple[str, ...], now: float, resource: str) -> TokenPair:
+        grant = msgspec.structs.replace(family.grant, scopes=scopes, resource=resource)
         name, seconds = self._random(ID_BYTES).hex(), self._settings.access_seconds
         claims = access_claims(grant, self._own, token_id=name, family=family.id, now=now, seconds=seconds)
         return TokenPair(self._signer.sign(claims, now), seconds, refresh, scopes)

@@ -13,6 +13,9 @@ from actors.core.guard import DEFAULT_PORTS
 ENDPOINT: Final = re.compile(r"(?:/servers/[A-Za-z0-9._~-]+)?/(?:mcp|sse|ws)")
 """The paths of the MCP endpoints, without a slash at the end."""
 
+_AT: Final = re.compile(r"(?:/servers/([^/]+))?/(?:mcp|sse|messages|ws)/?")
+"""The paths of all requests to them."""
+
 
 def canonical(uri: str) -> str:
     """The form in which two names of one resource are equal.
@@ -34,6 +37,12 @@ def canonical(uri: str) -> str:
     return f"{scheme}://{name}{shown_port}{parts.path.rstrip('/')}{query}"
 
 
+def endpoint_at(path: str) -> str | None:
+    """Whose endpoint a request to this path is for: a backend's, or empty for the aggregate; nothing if for none."""
+    match = _AT.fullmatch(path)
+    return None if match is None else match[1] or ""
+
+
 class Audience:
     """Whom tokens of one issuer must be meant for.
 
@@ -47,10 +56,21 @@ class Audience:
 
     def admits(self, named: Iterable[str]) -> bool:
         """Whether one of the audiences that a token names is ours."""
-        return any(self._is_ours(canonical(name)) for name in named)
+        return any(self.path_of(name) is not None for name in named)
 
-    def _is_ours(self, name: str) -> bool:
-        if name == self._configured:
-            return True
-        rest = name.removeprefix(self._configured)
-        return self._is_public and rest != name and ENDPOINT.fullmatch(rest) is not None
+    def endpoints(self, named: Iterable[str]) -> tuple[str, ...]:
+        """The only endpoints that a token which is admitted is good for, see `endpoint_at`; none if for all there is.
+
+        One that names the gateway itself is for everything, whatever it names besides.
+        """
+        paths = {self.path_of(name) for name in named} - {None}
+        return () if "" in paths else tuple(sorted({endpoint_at(path or "") or "" for path in paths}))
+
+    def path_of(self, name: str) -> str | None:
+        """Where a resource is: empty for the gateway itself, else the path of an endpoint; nothing if not ours."""
+        uri = canonical(name)
+        if uri == self._configured:
+            return ""
+        rest = uri.removeprefix(self._configured)
+        is_endpoint = self._is_public and rest != uri and ENDPOINT.fullmatch(rest) is not None
+        return rest if is_endpoint else None

@@ -113,14 +113,18 @@ def judge(claims: Claims, issuer: IssuerSettings, audience: Audience, now: float
     2. It was not issued in the future, is valid already, and nobody logged in later, give or take the leeway.
     3. It has not expired, give or take the leeway.
     """
-    audiences = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
-    if claims.iss != issuer.issuer or not audience.admits(audiences):
+    if claims.iss != issuer.issuer or not audience.admits(audiences(claims)):
         return Refusal.INVALID
     if max(claims.nbf, claims.iat, claims.auth_time or 0.0) > now + issuer.leeway_seconds:
         return Refusal.INVALID
     if time_left(claims, issuer, now) <= 0:
         return Refusal.EXPIRED
     return None
+
+
+def audiences(claims: Claims) -> tuple[str, ...]:
+    """Whom a token is for, by its own words."""
+    return (claims.aud,) if isinstance(claims.aud, str) else claims.aud
 
 
 def time_left(claims: Claims, issuer: IssuerSettings, now: float) -> float:

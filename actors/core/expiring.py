@@ -37,6 +37,10 @@ class Expiring(Generic[K, V]):
         self._entries.move_to_end(key)
         return entry[1]
 
+    def drop(self, key: K) -> None:
+        """Forget the value of that key, if there is one."""
+        self._entries.pop(key, None)
+
     def discard(self, is_meant: Callable[[V], bool]) -> int:
         """Forget all values that are meant; how many these were."""
         meant = [key for key, (_, value) in self._entries.items() if is_meant(value)]

@@ -8,6 +8,11 @@ from actors.core.rules import STRICT, between, require, seconds
 
 MAX_RULES: Final = 100
 
+HELD: Final = ("calls", "sessions", "streams", "websockets")
+"""What a principal may have several of at the same time."""
+
+MAX_HELD: Final = 1_000_000
+
 
 class By(StrEnum):
     """Who has an allowance of their own."""
@@ -75,20 +80,27 @@ class RateSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaSettings:
-    """How much one principal may have at the same time, in the whole gateway."""
+    """How much one principal may have at the same time, in the whole gateway.
+
+    With one ingress replica all of it is counted exactly. With several the Router counts sessions exactly; of the rest
+    each replica has a share, which follows demand and is exact within half a second. Its first share of calls is an
+    equal part, but at least one; for that of streams and of WebSockets it asks the Router.
+    """
 
     __pydantic_config__: ClassVar = STRICT
 
     calls: int | None = None
     sessions: int | None = None
+    streams: int | None = None
+    """Streams that are open: by GET, of HTTP+SSE, and of `subscriptions/listen`; not answers that are streamed."""
+    websockets: int | None = None
     principals: tuple[str, ...] = ("*",)
     roles: tuple[str, ...] = ("*",)
 
     def __post_init__(self) -> None:
         require(
-            ((), self.calls is not None or self.sessions is not None, "must limit calls or sessions"),
-            between("calls", 1 if self.calls is None else self.calls, 1, 1_000_000),
-            between("sessions", 1 if self.sessions is None else self.sessions, 1, 1_000_000),
+            ((), any(getattr(self, name) is not None for name in HELD), f"must limit one of {', '.join(HELD)}"),
+            *(between(name, getattr(self, name) or 0, 1, MAX_HELD) for name in HELD if getattr(self, name) is not None),
         )
 
 

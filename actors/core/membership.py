@@ -28,6 +28,15 @@ class ReplicaKey(msgspec.Struct, frozen=True, array_like=True, order=True):
         return f"{self.backend}:{self.index}"
 
 
+class Heard(msgspec.Struct, frozen=True, array_like=True):
+    """What the Router answers a sign of life."""
+
+    known: bool
+    """Whether it knows what the replica said last of itself; if not, it shall say it again."""
+    link_key: int = 0
+    """The number of the newest link key that there is."""
+
+
 class Status(msgspec.Struct, frozen=True, array_like=True):
     """What a Backend tells the Router on every change."""
 

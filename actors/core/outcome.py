@@ -34,6 +34,8 @@ class FailureKind(StrEnum):
     """The replica or the server that had the state of the client's session is gone; the call did not run."""
     UNAUTHORIZED = "upstream_unauthorized"
     """There is no token for the server, or it takes none of the gateway's; the call did not run."""
+    CONSENT = "consent"
+    """The user must first let the gateway act for them at the server; the call did not run."""
 
 
 NEVER_SENT: Final = frozenset({FailureKind.UNAVAILABLE, FailureKind.BREAKER_OPEN, FailureKind.BUSY})
@@ -77,6 +79,7 @@ SENTENCES: Final = {
     FailureKind.REPLAYED: "this call to backend {backend!r} was continued before; call again from the beginning",
     FailureKind.SESSION_LOST: "the state that this session had at backend {backend!r} is gone; begin anew",
     FailureKind.UNAUTHORIZED: "the gateway is not authorized at backend {backend!r}",
+    FailureKind.CONSENT: "the user must first let the gateway act for them at backend {backend!r}",
 }
 
 CODES: Final = {FailureKind.REPLAYED: jsonrpc.INVALID_PARAMS}

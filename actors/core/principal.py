@@ -49,6 +49,8 @@ class Principal(msgspec.Struct, frozen=True, array_like=True):
     """The subject that acts on this one's behalf (RFC 8693, `act`), if any."""
     key_thumbprint: str = ""
     """Of the key that the token is bound to (RFC 9449, `cnf.jkt`): worth nothing without a proof by that key."""
+    endpoints: tuple[str, ...] = ()
+    """The only endpoints that the token is for (RFC 8707): backends, or empty for the aggregate; none if for all."""
 
     @property
     def key(self) -> str:
@@ -57,6 +59,15 @@ class Principal(msgspec.Struct, frozen=True, array_like=True):
         The issuer's length is part of it, so that no choice of subject can imitate another issuer's.
         """
         return f"{self.kind.value}:{len(self.issuer)}:{self.issuer}:{self.subject}"
+
+
+def parts_of(key: str) -> tuple[str, str, str]:
+    """The kind, the issuer and the subject that a `Principal.key` is made of; empty if it is none."""
+    kind, _, rest = key.partition(":")
+    length, _, rest = rest.partition(":")
+    if not (length.isascii() and length.isdigit()):
+        return "", "", ""
+    return kind, rest[: int(length)], rest[int(length) + 1 :]
 
 
 ANONYMOUS: Final = Principal(subject="anonymous", issuer="", kind=Kind.ANONYMOUS)

@@ -4,13 +4,15 @@ Callers pass times from one clock, in seconds, that never goes back. An ended se
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice, takewhile
+from types import MappingProxyType
 from typing import Final
 
 from actors.core.recent_ends import RecentEnds
+from actors.core.session_end import End
 from actors.core.session_state import Change, SessionNews, SessionState, changed, merged
 from actors.core.settings import MAX_SESSIONS
 
@@ -19,6 +21,8 @@ MAX_CHANGES: Final = 4096
 
 MAX_NEWS: Final = 1000
 """Sessions in one answer, so that none takes long; who asks again gets the next."""
+
+NO_REASONS: Final[Mapping[bytes, End]] = MappingProxyType({})
 
 
 class Opening(Enum):
@@ -73,6 +77,8 @@ class SessionBook:
         """The number of changes so far."""
         self.on_change: Callable[[bytes, SessionState | None], None] = _ignore
         """Told of each change: a nonce, and the session as it is now, or nothing if it has ended."""
+        self.on_end: Callable[[bytes, str, End], None] = _ignore_end
+        """Told once of each session that ends, and why: its nonce, and its owner, empty if that is not known here."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -90,18 +96,29 @@ class SessionBook:
             excess = len(owned) + 1 - self._max_sessions
             if len(self._entries) >= self._max_total:
                 excess = max(excess, 1)
-            self.end(list(islice(owned, max(excess, 0))), now)
+            self.end(list(islice(owned, max(excess, 0))), now, End.LIMIT)
         return Opening.OPENED if self._admit(state, now) else Opening.FULL
 
-    def tell(self, states: Iterable[SessionState], ended: Iterable[bytes], now: float) -> None:
+    def tell(
+        self,
+        states: Iterable[SessionState],
+        ended: Iterable[bytes],
+        now: float,
+        reasons: Mapping[bytes, End] = NO_REASONS,
+    ) -> None:
         """Learn what somebody knew while this book did not: another was before it, or was out of reach.
+
+        An end has a reason if no book was told of it before this one, as far as is known.
 
         What cannot be taken in becomes news as an end, since whoever told it does not know better. The limit of an
         owner is not looked at until his next opening: among what is told may be ends that others have yet to tell.
         """
-        self.end(ended, now)
+        for nonce in ended:
+            self.end((nonce,), now, reasons.get(nonce))
         for state in states:
             if not self._admit(state, now):
+                if state.nonce not in self._ends:
+                    self.on_end(state.nonce, state.owner, End.LIMIT)
                 self._ends.add(state.nonce, now)
                 self._note(state.nonce)
 
@@ -125,8 +142,11 @@ class SessionBook:
         if entry is not None:
             self._put(changed(entry.state, change))
 
-    def end(self, nonces: Iterable[bytes], now: float) -> None:
-        """End sessions. One that is not known counts as ended, too: it may be told later by somebody who knew it."""
+    def end(self, nonces: Iterable[bytes], now: float, why: End | None = None) -> None:
+        """End sessions. One that is not known counts as ended, too: it may be told later by somebody who knew it.
+
+        Without a reason `on_end` hears nothing: it was told before, in another book.
+        """
         for nonce in nonces:
             entry = self._entries.pop(nonce, None)
             if entry is None and nonce in self._ends:
@@ -142,12 +162,14 @@ class SessionBook:
                     del self._owned[entry.state.owner]
             self._ends.add(nonce, now)
             self._note(nonce)
+            if why is not None:
+                self.on_end(nonce, "" if entry is None else entry.state.owner, why)
 
     def expire(self, now: float) -> int:
         """End what nobody used for too long; gives how many."""
         limit = now - self._idle_seconds
         idle = [nonce for nonce, _ in takewhile(lambda each: each[1].seen_at <= limit, self._entries.items())]
-        self.end(idle, now)
+        self.end(idle, now, End.IDLE)
         self._ends.forget_old(now)
         return len(idle)
 
@@ -200,3 +222,7 @@ def _principal(owner: str) -> str:
 
 def _ignore(_nonce: bytes, _state: SessionState | None) -> None:
     """Nobody wants to know."""
+
+
+def _ignore_end(_nonce: bytes, _owner: str, _why: End) -> None:
+    """Nor this."""

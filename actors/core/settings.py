@@ -44,7 +44,7 @@ NAME_SENTENCE: Final = (
 
 AUTH_SENTENCE: Final = "belongs to a server of the type http"
 
-PRINCIPAL_SENTENCE: Final = "must be `principal`, or left out: with `token_exchange` each caller has an own token"
+PRINCIPAL_SENTENCE: Final = "must be `principal`, or left out: each caller has an own token"
 
 LOG_FORMATS: Final = ("text", "json")
 
@@ -195,6 +195,10 @@ class BackendSettings:
         )
 
 
+MIN_LINK_KEY_SECONDS: Final = 60.0
+"""Three times what a key may take until all dial with it (`actors.link_key_desk`)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """The gateway itself."""
@@ -220,6 +224,8 @@ class ServerSettings:
     """Addresses and networks of the proxies before the gateway; only what these say of whom they saw is believed."""
     start_concurrency: int = 4
     """Backends that start at once; more would only slow each other."""
+    link_key_seconds: float = 86_400.0
+    """How long the keys of links between its processes are the newest before others are made; 0 for ever."""
     session_idle_seconds: float = 1800.0
     """How long a downstream session is kept that nobody uses."""
     density: int | None = None
@@ -255,6 +261,12 @@ class ServerSettings:
             networks("trusted_proxies", self.trusted_proxies),
             between("start_concurrency", self.start_concurrency, 1, 1000),
             between("density", 1 if self.density is None else self.density, 1, 1000),
+            seconds("link_key_seconds", self.link_key_seconds, zero=True),
+            (
+                ("link_key_seconds",),
+                self.link_key_seconds == 0 or self.link_key_seconds >= MIN_LINK_KEY_SECONDS,
+                f"must be 0 or at least {MIN_LINK_KEY_SECONDS:.0f} seconds: a new key takes seconds to get everywhere",
+            ),
             seconds("session_idle_seconds", self.session_idle_seconds),
             between("max_sessions", self.max_sessions, 1, MAX_SESSIONS),
             (("log_format",), self.log_format in LOG_FORMATS, "must be text or json"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from actors.core.catalogue import aggregate
+from actors.core.link_keys import LinkKeys
 from actors.core.listing import Listing
 from actors.core.membership import Status
 from actors.core.replica_book import ReplicaBook
@@ -29,6 +30,7 @@ class Survey:
         before: View,
         naming: Naming,
         revocations: Revocations | None = None,
+        link_keys: LinkKeys | None = None,
         *,
         prefer_zone: bool,
         closing: bool,
@@ -44,6 +46,7 @@ class Survey:
             prefer_zone=prefer_zone,
             terms=self._roster.terms,
             revocations=revocations,
+            link_keys=link_keys,
             closing=closing,
         )
 

@@ -20,6 +20,12 @@ URL_ELICITATION_REQUIRED: Final = -32042
 ELICIT: Final = "elicitation/create"
 
 
+def url_error(message: str, url: str, elicitation_id: str) -> bytes:
+    """The error that asks for one URL; no client must have seen the id before."""
+    elicitation = {"mode": "url", "elicitationId": elicitation_id, "url": url, "message": message}
+    return jsonrpc.error(URL_ELICITATION_REQUIRED, message, {"elicitations": [elicitation]})
+
+
 def url_requests(error: bytes) -> dict[str, bytes] | None:
     """The asks that a modern client must answer before it tries again, by the key of each.
 

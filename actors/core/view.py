@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import Self
 
 from actors.core.catalogue import Catalogue, transparent
+from actors.core.credential_settings import CredentialKind
+from actors.core.link_keys import LinkKeys
 from actors.core.listing import Facts, Listing
 from actors.core.membership import ReplicaState, Status
 from actors.core.settings import BackendSettings, Isolation
@@ -37,6 +39,8 @@ class BackendView:
     """There may be no replica because nobody called for long: the first call has one started, and waits for it."""
     start_timeout: float = 30.0
     """Seconds in which such a one is there, or is not to be had."""
+    personal: bool = False
+    """Each user has to let the gateway act for them there."""
     replicas: tuple[Status, ...] = ()
     """What each said last, without its listing."""
     facts: Facts | None = None
@@ -59,6 +63,7 @@ class BackendView:
             retry=settings.retry,
             wakes=settings.scale.min == 0,
             start_timeout=settings.start_timeout,
+            personal=settings.auth is not None and settings.auth.kind is CredentialKind.USER,
             replicas=replicas,
             facts=facts,
             listing=listing,
@@ -99,5 +104,7 @@ class View:
     """What callers may do, and how much; nothing if this Router does not say."""
     revocations: Revocations | None = None
     """What is revoked; nothing if this Router has not heard of it yet."""
+    link_keys: LinkKeys | None = None
+    """What links are opened with; nothing if this Router was told none yet."""
     closing: bool = False
     """The gateway is about to end: streams that would stay open for ever are ended in good order."""

@@ -1,14 +1,16 @@
 """What you hold in order to talk to the Router."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.core.limits.report import LimitReport, LimitShares
+from actors.core.link_keys import LinkKeys
 from actors.core.load import Load
-from actors.core.membership import ReplicaKey, Status
+from actors.core.membership import Heard, ReplicaKey, Status
 from actors.core.roster import Changes, Orders
 from actors.core.server_state import ServerState
-from actors.core.session_book import Opening
+from actors.core.session_book import NO_REASONS, Opening
+from actors.core.session_end import End
 from actors.core.session_state import Change, Found, SessionNews, SessionState
 from actors.core.settings import BackendSettings
 from actors.core.terms import Terms
@@ -31,13 +33,39 @@ class RouterRef:
         """
         await ask(self._handle.report, status)
 
-    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
+    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load, link_key: int) -> Heard:
         """See `Router.beat`.
 
         Raises:
             ActorGone: it has not heard.
         """
-        return bool(await ask(self._handle.beat, key, epoch, sequence, load))
+        heard: Heard = await ask(self._handle.beat, key, epoch, sequence, load, link_key)
+        return heard
+
+    async def link_keys(self) -> LinkKeys:
+        """See `Router.link_keys`.
+
+        Raises:
+            ActorGone: nothing is known now.
+        """
+        keys: LinkKeys = await ask(self._handle.link_keys)
+        return keys
+
+    async def knows_link_key(self, number: int) -> bool:
+        """See `Router.knows_link_key`.
+
+        Raises:
+            ActorGone: nobody knows.
+        """
+        return bool(await ask(self._handle.knows_link_key, number, limit=START_LIMIT))
+
+    async def tell_link_keys(self, keys: LinkKeys) -> None:
+        """See `Router.tell_link_keys`.
+
+        Raises:
+            ActorGone: it may not have heard; it may be told again.
+        """
+        await ask(self._handle.tell_link_keys, keys, limit=START_LIMIT)
 
     def bury(self, key: ReplicaKey, epoch: str) -> None:
         """See `Router.bury`; if it does not hear, the next life of the replica tells it."""
@@ -225,13 +253,15 @@ class RouterRef:
         """
         await ask(self._handle.touch_sessions, nonces)
 
-    async def tell_sessions(self, states: Sequence[SessionState], ended: Sequence[bytes]) -> None:
+    async def tell_sessions(
+        self, states: Sequence[SessionState], ended: Sequence[bytes], reasons: Mapping[bytes, End] = NO_REASONS
+    ) -> None:
         """See `Router.tell_sessions`.
 
         Raises:
             ActorGone: it may not have heard; it may be told again.
         """
-        await ask(self._handle.tell_sessions, states, ended)
+        await ask(self._handle.tell_sessions, states, ended, dict(reasons))
 
     async def session_news(self, generation: str, after: int) -> SessionNews:
         """See `Router.session_news`.

@@ -20,6 +20,7 @@ from actors.transports.authorization import CredentialError
 from tests.actors.test_token_source import Statements
 from tests.support.backends import World, backend_to
 from tests.support.token_world import TokenWorld, token_world
+from tests.support.vault import VaultBox
 
 ISSUER = "https://gw.example"
 ADA, BOB = (Principal(subject=name, issuer=ISSUER, kind=Kind.TOKEN).key for name in ("ada", "bob"))
@@ -31,10 +32,10 @@ async def backend_of(tokens: TokenWorld, subjects: Any = None, **auth: Any) -> A
     credentials = tokens.settings(**auth)
     isolation = Isolation.PRINCIPAL if credentials.is_per_principal else Isolation.SHARED
     settings = BackendSettings(name="git", endpoint=HttpEndpoint(url=tokens.url), auth=credentials, isolation=isolation)
-    connect, connect_as = connections(settings, subjects or Statements())
+    ways = connections(settings, subjects or Statements(), VaultBox(None).start())
     async with backend_to(
-        transports=connect,
-        transports_as=connect_as,
+        transports=ways.connect,
+        transports_as=ways.connect_as,
         endpoint=settings.endpoint,
         auth=credentials,
         isolation=isolation,

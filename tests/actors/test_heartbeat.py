@@ -3,11 +3,13 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+from actors.bus.keychain import Keychain
+from actors.core.link_keys import LinkKeys
 from actors.core.load import Load
 from actors.core.membership import ReplicaState, Status
 from actors.heartbeat import BUSY_BEATS, Heartbeat
 from tests.support.backends import KEY, backend_to
-from tests.support.bus import until
+from tests.support.bus import LINK_KEY, RING, link_key, until
 from tests.support.control_plane import RecordingRouter
 from tests.support.upstreams import handshake_server
 
@@ -21,7 +23,8 @@ class Patient:
         self.router = RecordingRouter()
         self.now = Load()
         self.looks = 0
-        self.heart = Heartbeat(self.router, KEY, "e1", self.status, self.load, seconds=BEAT)
+        self.keys = Keychain(RING)
+        self.heart = Heartbeat(self.router, KEY, "e1", self.status, self.load, self.keys, seconds=BEAT)
 
     def status(self) -> Status:
         return Status(KEY, "e1", self.heart.sequence, "n1", "unix:/x", None, ReplicaState.UP)
@@ -128,3 +131,13 @@ async def test_weight_and_zone_are_in_what_the_router_is_told():
         await until(lambda: bool(world.router.statuses))
 
         assert (world.router.statuses[0].weight, world.router.statuses[0].zone) == (2.5, "east")
+
+
+async def test_a_newer_link_key_is_fetched_and_the_router_told_at_once_that_it_is_here():
+    async with beating() as patient:
+        newer = LinkKeys((link_key(2), LINK_KEY))
+        patient.router.ring = newer
+        await until(lambda: 2 in patient.router.link_keys_said)
+
+    assert patient.keys.keys == newer
+    assert patient.router.link_keys_said[:2] == [1, 2], "in one breath"

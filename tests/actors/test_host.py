@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from actors.backend import Backend
+from actors.backend import NO_CONSENTS, Backend
 from actors.bus.dialer import dial
 from actors.core.breaker import State
+from actors.core.consent import ConsentBegun
 from actors.core.endpoints import StdioEndpoint
 from actors.core.membership import ReplicaKey, ReplicaState
 from actors.core.outcome import Outcome
@@ -20,7 +21,7 @@ from actors.host import BackendHost, Holding
 from actors.refs.gone import ActorGone
 from actors.transports.memory import MemoryTransport
 from tests.support.backends import outcome_of
-from tests.support.bus import SECRET, exchange_id
+from tests.support.bus import KEYS, exchange_id
 from tests.support.control_plane import RecordingRouter
 from tests.support.recorder import LIMIT
 from tests.support.upstreams import always, handshake_server, tool_call
@@ -55,7 +56,7 @@ class Process:
             key,
             epoch=f"e{len(self.made)}",
             node="n1",
-            secret=SECRET,
+            keys=KEYS,
             addresses=(f"unix:{self.folder}/{len(self.made)}", None),
             router=RecordingRouter(),
             connect=lambda _: MemoryTransport(server=server),
@@ -65,7 +66,7 @@ class Process:
     async def call(self, key: ReplicaKey) -> Outcome:
         """Call its tool over a link of its own."""
         status = await self.host.begin(*holding(key))
-        link = await dial(status.address, SECRET, backend=key.backend)
+        link = await dial(status.address, KEYS, backend=key.backend)
         try:
             return await outcome_of(link.open(tool_call(), exchange_id(1)))
         finally:
@@ -211,3 +212,18 @@ async def test_one_that_cannot_begin_keeps_no_other_from_it_and_is_tried_again()
         await running.host.recover(memory)
 
         assert running.made == [TWO, ONE]
+
+
+async def test_consents_are_asked_for_at_the_replica_that_is_meant():
+    async with process() as running:
+        host = running.host
+        await host.begin(*holding(ONE))
+
+        declined = await host.begin_consent(ONE, "ada", "https://gw.example/back")
+        said = [await host.finish_consent(ONE, "ada", "state", "code", ""), await host.drop_consent(ONE, "ada")]
+
+        assert not isinstance(declined, ConsentBegun)
+        assert {declined.reason, *said} == {NO_CONSENTS}
+        assert not await host.has_consent(ONE, "ada")
+        with pytest.raises(KeyError):
+            await host.begin_consent(TWO, "ada", "https://gw.example/back")

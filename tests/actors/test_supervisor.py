@@ -405,3 +405,28 @@ async def test_stopping_during_the_start_lets_nobody_wait_for_it():
 
     assert world.supervisor.settled.is_set()
     assert world.transports[0].closes == 1
+
+
+async def test_what_lacked_something_is_started_at_once_when_it_is_there():
+    async with supervised(ConnectionError("no consent"), modern_server()) as world:
+        await until(lambda: bool(world.sleep.asleep))
+
+        world.supervisor.hurry()
+        await until(lambda: world.supervisor.state is UP)
+
+        assert world.sleep.asleep == []
+        assert world.supervisor.restarts == 1
+
+
+async def test_what_is_there_while_a_start_still_fails_is_not_overlooked():
+    class HurriedWorld(World):
+        def _connect(self, settings: BackendSettings) -> ClosingTransport:
+            self.supervisor.hurry()
+            return super()._connect(settings)
+
+    world = HurriedWorld(ConnectionError("no consent"), modern_server())
+    world.supervisor.begin()
+    await until(lambda: world.supervisor.state is UP)
+
+    assert world.supervisor.restarts == 1
+    await world.supervisor.stop()

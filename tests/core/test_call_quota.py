@@ -6,18 +6,18 @@ from hypothesis import strategies as st
 
 from actors.core.limit_settings import QuotaSettings
 from actors.core.limits.admission import Reason
-from actors.core.limits.call_count import CallCount, Hold
 from actors.core.limits.hold_book import HoldBook
+from actors.core.limits.hold_count import Hold, HoldCount
 from actors.core.limits.lease import LEASE_SECONDS
 from actors.core.limits.quotas import Quota, Quotas
 from tests.support.limits import caller
 
 
-def entered(count: CallCount, times: int, most: int = 4, now: float = 0.0, key: str = "a") -> int:
+def entered(count: HoldCount, times: int, most: int = 4, now: float = 0.0, key: str = "a") -> int:
     return sum(count.enter(key, most, now) is None for _ in range(times))
 
 
-def exchange(book: HoldBook, source: str, count: CallCount, now: float) -> None:
+def exchange(book: HoldBook, source: str, count: HoldCount, now: float) -> None:
     count.renew(book.grant(source, count.report(now), now), now)
 
 
@@ -37,7 +37,7 @@ def test_the_quota_of_a_principal_is_the_least_that_is_about_it() -> None:
 
 
 def test_as_many_calls_run_as_may_and_each_that_ends_makes_room() -> None:
-    count = CallCount()
+    count = HoldCount()
 
     assert entered(count, 6) == 4
     count.leave("a")
@@ -46,7 +46,7 @@ def test_as_many_calls_run_as_may_and_each_that_ends_makes_room() -> None:
 
 
 def test_a_refusal_names_the_quota_and_when_to_try_again() -> None:
-    count = CallCount()
+    count = HoldCount()
     entered(count, 4)
 
     refused = count.enter("a", 4, 0.0)
@@ -56,7 +56,7 @@ def test_a_refusal_names_the_quota_and_when_to_try_again() -> None:
 
 
 def test_nothing_is_kept_of_principals_that_have_no_calls() -> None:
-    count = CallCount()
+    count = HoldCount()
     entered(count, 2)
     count.leave("a")
     count.leave("a")
@@ -65,7 +65,7 @@ def test_nothing_is_kept_of_principals_that_have_no_calls() -> None:
 
 
 def test_several_replicas_begin_with_equal_parts_and_go_by_demand() -> None:
-    book, counts = HoldBook(), [CallCount(2), CallCount(2)]
+    book, counts = HoldBook(), [HoldCount(2), HoldCount(2)]
     assert entered(counts[0], 10, most=10) == 5
 
     for step in range(1, 4):
@@ -83,7 +83,7 @@ def test_several_replicas_begin_with_equal_parts_and_go_by_demand() -> None:
         for count in counts:
             while count._counts["a"].running:
                 count.leave("a")
-    assert counts[1]._counts["a"].calls in (8, 9)
+    assert counts[1]._counts["a"].share in (8, 9)
 
 
 @given(
@@ -95,7 +95,7 @@ def test_parts_are_whole_and_together_the_quota_but_for_one_call_for_each(wanted
     holds = {str(index): Hold("a", most, 0, min(each, most)) for index, each in enumerate(wanted)}
 
     for _ in range(2):
-        parts = [book.grant(source, [hold], 0.0)[0].calls for source, hold in holds.items()]
+        parts = [book.grant(source, [hold], 0.0)[0].most for source, hold in holds.items()]
 
     assert most <= sum(parts) <= most + len(wanted)
     assert min(parts) >= 1
@@ -108,7 +108,7 @@ def test_what_runs_elsewhere_is_not_granted_again(running: int, wanted: int) -> 
 
     (granted,) = book.grant("here", [Hold("a", 10, 0, wanted)], 0.1)
 
-    assert granted.calls <= max(0, 10 - running)
+    assert granted.most <= max(0, 10 - running)
 
 
 def test_what_a_replica_held_that_vanished_is_free_again() -> None:
@@ -118,12 +118,12 @@ def test_what_a_replica_held_that_vanished_is_free_again() -> None:
     (before,) = book.grant("here", [Hold("a", 10, 0, 10)], LEASE_SECONDS - 0.1)
     (after,) = book.grant("here", [Hold("a", 10, 0, 10)], LEASE_SECONDS + 0.1)
 
-    assert (before.calls, after.calls) == (0, 10)
+    assert (before.most, after.most) == (0, 10)
 
 
 @pytest.mark.parametrize("away", [True, False])
 def test_a_part_that_nobody_uses_is_forgotten_unless_the_router_is_away(away: bool) -> None:
-    book, count = HoldBook(), CallCount(2)
+    book, count = HoldBook(), HoldCount(2)
     entered(count, 1)
     exchange(book, "0", count, 0.5)
     count.leave("a")

@@ -67,6 +67,7 @@ def test_limits_breakers_clients_and_their_requests_eject_nobody():
         FailureKind.REPLAYED,
         FailureKind.SESSION_LOST,
         FailureKind.UNAUTHORIZED,
+        FailureKind.CONSENT,
     }
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from actors.core.recent_ends import KEEP_SECONDS
 from actors.core.session_book import MAX_NEWS, Opening, SessionBook
+from actors.core.session_end import End
 from actors.core.session_state import SessionNews, SessionState, SetLevel, Subscribe, opened
 from actors.core.settings import ServerSettings
 
@@ -316,3 +317,84 @@ def test_who_reads_all_news_knows_exactly_what_lives(steps: list[tuple[str, int]
                 known.pop(each, None)
 
     assert known == everything(sessions)
+
+
+# --- why sessions end ---
+
+
+class Ends:
+    """What a book told of its ends."""
+
+    def __init__(self, sessions: SessionBook) -> None:
+        self.told: list[tuple[int, str, End]] = []
+        sessions.on_end = self._note
+
+    def _note(self, ended: bytes, owner: str, why: End) -> None:
+        self.told.append((int.from_bytes(ended, "big"), owner, why))
+
+
+def test_an_end_is_told_once_with_its_owner_and_why() -> None:
+    sessions = book(max_sessions=1)
+    ends = Ends(sessions)
+    for number, owner in ((1, "alice"), (2, "bob"), (3, "bob"), (4, "carol")):
+        sessions.open(state(number, owner), 0.0)
+
+    sessions.tell([], [nonce(1)], 1.0, {nonce(1): End.CLIENT})
+    sessions.tell([], [nonce(1)], 2.0, {nonce(1): End.CLIENT})
+    sessions.touch([nonce(4)], 50.0)
+    sessions.expire(IDLE)
+    sessions.tell([], [nonce(4)], IDLE, {nonce(4): End.REVOKED})
+
+    assert ends.told == [
+        (2, "bob", End.LIMIT),
+        (1, "alice", End.CLIENT),
+        (3, "bob", End.IDLE),
+        (4, "carol", End.REVOKED),
+    ]
+
+
+def test_an_end_that_a_book_before_was_told_of_is_not_told_again() -> None:
+    sessions = book()
+    ends = Ends(sessions)
+    sessions.tell([state(1)], [], 0.0)
+
+    sessions.tell([], [nonce(1), nonce(2), nonce(3)], 1.0, {nonce(3): End.CLIENT})
+
+    assert ends.told == [(3, "", End.CLIENT)]
+
+
+def test_a_session_that_finds_no_room_ends_for_that_reason_and_one_that_ended_before_does_not_end_twice() -> None:
+    sessions = book(max_total=1)
+    ends = Ends(sessions)
+    sessions.tell([state(1), state(2), state(2)], [], 0.0)
+    sessions.end([nonce(1)], 1.0, End.CLIENT)
+    sessions.tell([state(1)], [], 2.0)
+
+    assert ends.told == [(2, "alice", End.LIMIT), (1, "alice", End.CLIENT)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["open", "tell", "end", "again", "expire"]), st.integers(0, 5), st.integers(0, 2)),
+        max_size=60,
+    )
+)
+def test_every_session_ends_at_most_once_and_what_is_gone_was_told(steps: list[tuple[str, int, int]]) -> None:
+    sessions = book(max_sessions=2, max_total=4)
+    ends, opened_ever = Ends(sessions), set()
+    for now, (step, number, owner) in enumerate(steps):
+        if step == "open" and sessions.open(state(number, str(owner)), float(now)):
+            opened_ever.add(number)
+        elif step == "tell":
+            sessions.tell([state(number, str(owner))], [], float(now))
+        elif step in ("end", "again"):
+            reasons = {nonce(number): End.CLIENT}
+            sessions.tell([], [nonce(number)], float(now), reasons)
+            sessions.tell([], [nonce(number)], float(now), reasons if step == "again" else {})
+        else:
+            sessions.expire(float(now))
+
+    told = [number for number, _, _ in ends.told]
+    assert len(told) == len(set(told))
+    assert opened_ever - set(told) <= set(living(sessions))
+    assert not set(told) & set(living(sessions))

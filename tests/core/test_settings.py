@@ -77,6 +77,8 @@ def test_a_breaker_without_any_of_its_numbers_is_refused(field):
         ({"allowed_origins": ("https://gw.example.com/page",)}, "allowed_origins must hold origins"),
         ({"start_concurrency": 0}, "start_concurrency must be 1 to 1000"),
         ({"session_idle_seconds": 0}, "session_idle_seconds must be more than 0"),
+        ({"link_key_seconds": -1}, "link_key_seconds must be at least 0"),
+        ({"link_key_seconds": 59.9}, "link_key_seconds must be 0 or at least 60 seconds"),
         ({"max_sessions": 0}, "max_sessions must be 1 to 50000"),
         ({"log_format": "xml"}, "log_format must be text or json"),
     ],
@@ -90,6 +92,8 @@ def test_what_a_gateway_may_be_told_is_accepted():
     ServerSettings(host="::1", allowed_hosts=("gw.example.com:*", "[::1]:8080", "*"))
     ServerSettings(host="gw_1.example.com", allowed_origins=("*", "null", "https://app.example.com:8443"))
     ServerSettings(drain_seconds=0)
+    ServerSettings(link_key_seconds=0)
+    ServerSettings(link_key_seconds=60)
 
 
 @pytest.mark.parametrize(

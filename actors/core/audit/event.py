@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from actors.core import jsonrpc
-from actors.core.principal import Principal
+from actors.core.principal import Principal, parts_of
 
 MAX_TEXT: Final = 256
 """Characters of each text that somebody else chose: a longer name of a tool, subject or URI is no use to a reader."""
@@ -29,8 +29,14 @@ class Kind(StrEnum):
     LOGIN = "login"
     DENIAL = "denial"
     """Somebody was turned away before it was looked at what they want."""
+    CONSENT = "consent"
+    """A user lets the gateway act for them at a server, or not any more: `method` says which step it is."""
     ADMIN = "admin"
     """A request to the admin API."""
+    SESSION = "session"
+    """A session of a client was opened, or has ended; `detail` says why, see `session_end.End`."""
+    DEFINITION = "definition"
+    """What a server says of its tools was found to be new, changed or flagged, or was agreed to."""
     LOSS = "loss"
     """Events, `count` of them, that are not in the log; `detail` says why."""
     FILE = "file"
@@ -62,6 +68,10 @@ class Who(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
 
 
 NOBODY: Final = Who()
+
+OPENED: Final = "opened"
+ENDED: Final = "ended"
+"""The outcomes of sessions."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -107,6 +117,12 @@ def who(principal: Principal) -> Who:
         token=principal.token_id[:MAX_TEXT],
         roles=principal.roles,
     )
+
+
+def owner_of(key: str) -> Who:
+    """As much of it as a `Principal.key` tells."""
+    kind, issuer, subject = parts_of(key)
+    return Who(credential=kind, subject=subject[:MAX_TEXT], issuer=issuer[:MAX_TEXT])
 
 
 def encoded(event: Event) -> bytes:

@@ -28,12 +28,16 @@ class Reason(StrEnum):
     CALLS = "quota_calls"
     """Too many calls at the same time."""
     SESSIONS = "quota_sessions"
+    STREAMS = "quota_streams"
+    WEBSOCKETS = "quota_websockets"
 
 
 SENTENCES: Final = {
     Reason.RATE: "rate limit {limit!r} is reached; try again in {seconds} s",
     Reason.CALLS: "as many calls as may be are running; let one end, or try again in {seconds} s",
     Reason.SESSIONS: "as many sessions as may be are open; end one first",
+    Reason.STREAMS: "as many streams as may be are open; close one, or try again in {seconds} s",
+    Reason.WEBSOCKETS: "as many WebSockets as may be are open; close one, or try again in {seconds} s",
 }
 
 

@@ -1,4 +1,4 @@
-"""Who may have how many calls of each principal's quota, as the Router keeps it.
+"""Who may have how much of each principal's quota of calls, streams and WebSockets, as the Router keeps it.
 
 What runs elsewhere is deducted; of the rest everyone gets what is in proportion to what is wanted of it.
 """
@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from actors.core.limits.call_count import Grant, Hold
+from actors.core.limits.hold_count import Grant, Hold
 from actors.core.limits.lease import LEASE_SECONDS
 
 MAX_KEYS: Final = 100_000
@@ -45,7 +45,7 @@ class HoldBook:
 
 
 def _part(source: str, wanted: dict[str, int], most: int) -> int:
-    """The part of one of them in whole calls, at least one; but for that they are `most` together."""
+    """The part of one of them in whole numbers, at least one; but for that they are `most` together."""
     total = sum(wanted.values())
     upto = 0
     for name in sorted(wanted):

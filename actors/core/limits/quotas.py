@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from actors.core.limit_settings import QuotaSettings
+from actors.core.limit_settings import HELD, QuotaSettings
 from actors.core.policy.globs import matcher_of
 from actors.core.principal import Principal
 
@@ -20,6 +20,8 @@ class Quota(msgspec.Struct, frozen=True, gc=False):
 
     calls: int | None = None
     sessions: int | None = None
+    streams: int | None = None
+    websockets: int | None = None
 
 
 class Quotas:
@@ -45,7 +47,7 @@ class Quotas:
             for quota, principals, roles in self._rules
             if principals(principal.subject) and (quota.roles == ANY or any(map(roles, principal.roles)))
         ]
-        return Quota(_least(each.calls for each in about), _least(each.sessions for each in about))
+        return Quota(**{name: _least(getattr(each, name) for each in about) for name in HELD})
 
 
 def _least(limits: Iterable[int | None]) -> int | None:

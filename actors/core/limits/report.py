@@ -2,7 +2,7 @@
 
 import msgspec
 
-from actors.core.limits.call_count import Grant, Hold
+from actors.core.limits.hold_count import Grant, Hold
 from actors.core.limits.lease import Share, Use
 
 

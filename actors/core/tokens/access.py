@@ -24,7 +24,7 @@ def access_claims(
     claims: dict[str, object] = {
         "iss": own.issuer,
         "sub": grant.subject,
-        "aud": own.audience,
+        "aud": own.audience + grant.resource,
         "client_id": grant.client,
         "iat": issued,
         "nbf": issued,

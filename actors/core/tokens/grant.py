@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from actors.core.audience import ENDPOINT, endpoint_at
 from actors.core.principal import Kind, Principal
 
 MAX_WORDS: Final = 100
@@ -30,6 +31,8 @@ class Grant(msgspec.Struct, frozen=True):
     acr: str = ""
     auth_time: float | None = None
     """Unix seconds."""
+    resource: str = ""
+    """The path of the only endpoint that tokens are for (RFC 8707), such as `/servers/git/mcp`; empty for all."""
 
     def principal(self, issuer: str, *, family: str = "", token_id: str = "", issued_at: float = 0.0) -> Principal:
         """Whom a token of this grant is about."""
@@ -46,6 +49,7 @@ class Grant(msgspec.Struct, frozen=True):
             token_id=token_id,
             family=family,
             issued_at=issued_at,
+            endpoints=() if not self.resource else (endpoint_at(self.resource) or "",),
         )
 
 
@@ -53,6 +57,12 @@ def service_fault(subject: str) -> str:
     """Why a service may not be called so, or nothing. A colon is for people: it follows the name of their provider."""
     well = _SUBJECT.fullmatch(subject) is not None
     return "" if well else "a subject has 1 to 128 letters, digits and `._@/+-`, and begins with a letter or digit"
+
+
+def resource_fault(resource: str) -> str:
+    """Why no token can be for this endpoint only, or nothing."""
+    well = not resource or ENDPOINT.fullmatch(resource) is not None
+    return "" if well else "a server has letters, digits and `._~-` in its name"
 
 
 def words_fault(scopes: tuple[str, ...], groups: tuple[str, ...]) -> str:

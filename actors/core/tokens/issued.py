@@ -25,6 +25,8 @@ class GrantFault(StrEnum):
 
     GRANT = "invalid_grant"
     SCOPE = "invalid_scope"
+    TARGET = "invalid_target"
+    """RFC 8707, section 2."""
 
 
 class TokenEntry(msgspec.Struct, frozen=True):

@@ -30,11 +30,11 @@ class OwnIssuer:
         )
 
 
-def own_issuer(auth: AuthSettings, server: ServerSettings) -> OwnIssuer:
+def own_issuer(auth: AuthSettings | None, server: ServerSettings) -> OwnIssuer:
     """What the settings make of it; without a public URL it is the address that the gateway listens on."""
-    if auth.public_url is not None:
+    if auth is not None and auth.public_url is not None:
         url = auth.public_url.rstrip("/")
     else:
         url = f"http://{f'[{server.host}]' if ':' in server.host else server.host}:{server.port}"
-    named = "" if auth.tokens is None else auth.tokens.issuer
+    named = "" if auth is None or auth.tokens is None else auth.tokens.issuer
     return OwnIssuer(named or url, url)
