@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.audit_folder import ensure_key
+from actors.auditing import Auditing
 from actors.core.audit.event import Event, Kind
 from actors.core.audit.keys import derived
 from actors.core.audit_settings import AuditSettings
@@ -14,8 +15,7 @@ from actors.core.identity import VERSION
 from actors.core.settings import Settings
 from actors.refs.audit import AuditRef
 from actors.refs.gone import ActorGone
-from actors.runtime import start_audit
-from serve_app.auditing import Auditing
+from actors.runtime.start import start_audit
 from serve_app.reload import Reloaded
 
 MAX_DETAIL: Final = 1024

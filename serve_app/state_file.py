@@ -1,5 +1,6 @@
 """Where a gateway keeps what outlives it, and what the command needs of it before there is a Router."""
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ import structlog
 from actors.core.roster import Added
 from actors.core.saved import SavedServer
 from actors.core.settings import ServerSettings
-from actors.runtime import new_secret
 from actors.store import open_store
 from actors.store_file import StoreError
 from actors.vault_file import vault_path
@@ -77,6 +77,11 @@ def recall(file: Path | None) -> Recalled:
         return Recalled(None, new_secret())
     finally:
         store.close()
+
+
+def new_secret() -> bytes:
+    """The secret of a gateway, with which it seals what only it shall read, and signs ids of sessions."""
+    return secrets.token_bytes(32)
 
 
 def added_again(servers: Iterable[SavedServer], folder: Path, environ: Mapping[str, str]) -> Iterator[Added]:

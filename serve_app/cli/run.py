@@ -58,7 +58,7 @@ def _run_on_ray(prepared: Prepared, environ: Mapping[str, str], wish: Wish, prog
                 progress.line("no HAProxy for this machine: Serve's own proxy is used, which is slower")
         else:
             with_our_variables(guest_environment(os.environ, Path.home()))
-        from actors.runtime import join_ray, start_ray
+        from actors.runtime.cluster import join_ray, start_ray
 
         try:
             with progress.step(f"joining the Ray at {address}" if address else "starting Ray"):
@@ -116,7 +116,7 @@ async def _serve(prepared: Prepared, environ: Mapping[str, str], progress: Progr
 
 
 def _end(runner: asyncio.Runner, code: int) -> None:
-    from actors.runtime import stop_ray
+    from actors.runtime.cluster import stop_ray
 
     for number in (*SIGNALS, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends already, and within a limit
