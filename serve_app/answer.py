@@ -53,5 +53,5 @@ class Answer:
         headers = list(own)
         names = {name for name, _ in headers}
         headers += [field for field in (UNCACHED, *self.more) if field[0] not in names]
-        headers += EVERYWHERE
+        headers += [field for field in EVERYWHERE if field[0] not in names]
         return headers

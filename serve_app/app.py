@@ -15,6 +15,7 @@ from ray.serve.handle import DeploymentHandle
 
 from actors import logs
 from actors.bus.dialer import CallerLink, dial
+from actors.bus.keychain import Keychain
 from actors.core.auth_settings import AuthSettings
 from actors.core.membership import ReplicaKey
 from actors.core.needs import PLACEABLE_BYTES
@@ -22,23 +23,24 @@ from actors.core.principal import Verdict
 from actors.core.settings import Settings
 from actors.core.tokens.key_ring import longest_seconds
 from actors.core.tokens.own_issuer import OwnIssuer, own_issuer
+from actors.core.view import View
 from actors.garbage import calm_collector
 from actors.refs.gone import ActorGone
-from actors.runtime import (
-    find_audit,
-    find_backend,
-    find_metrics,
-    find_router,
-    find_vault,
-    listening_addresses,
-    own_zone,
-)
+from actors.runtime.cluster import listening_addresses, own_zone
+from actors.runtime.find import find_audit, find_backend, find_metrics, find_router, find_vault
 from serve_app.admin.access import Access
 from serve_app.admin.api import AdminApi
+from serve_app.admin.connections import ConnectionRoutes
 from serve_app.admin.credentials import Credentials
 from serve_app.auth import Auth
 from serve_app.authentication import Authentication
 from serve_app.challenges import Challenges
+from serve_app.connect.browser_login import BrowserLogins
+from serve_app.connect.connections import Connections
+from serve_app.connect.cookies import Cookies
+from serve_app.connect.door import ConnectDoor
+from serve_app.connect.invitation import Invitations
+from serve_app.connect.ticket import Tickets
 from serve_app.downstream.assembly import Assembly
 from serve_app.http import Receive, Scope, Send
 from serve_app.ingress import Ingress
@@ -96,7 +98,7 @@ class IngressReplica:
         """
 
         async def dial_backend(address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
-            return await dial(address, secret, backend=backend, on_closed=on_lost)
+            return await dial(address, self._keys, backend=backend, on_closed=on_lost)
 
         async def verify(credential: str) -> Verdict:
             assert auth is not None, "only asked where there is one"  # noqa: S101
@@ -104,30 +106,36 @@ class IngressReplica:
             return verdict
 
         self._auth = auth
+        self._keys = Keychain()
         self._links = Links(node, dial_backend, random.random, zone=zone, on_over=_bury)
-        self._outlook = Outlook(find_router, self._links.update)
+        self._outlook = Outlook(find_router, self._see)
         self._recorder = recorder_of(settings.audit, audit_key, node, find_audit)
         self._tallying = Tallying(source, find_metrics, self._links.ejected, lambda: self._recorder.counts)
         replicas = settings.server.replicas
         self._limiting = Limiting(settings.limits, find_router, self._tallying.note, source=source, replicas=replicas)
         self._outlook.listeners.append(self._heed)
+        known = settings.auth
+        own_url = OwnUrl(None if known is None else known.public_url, encrypted=settings.server.tls is not None)
+        tickets = Tickets(secret)
+        connections = Connections(lambda: self._outlook.view, find_backend, find_router, self._recorder)
         assembly = Assembly(
             self._outlook,
             self._links,
             self._tallying,
             secret,
             find_router,
+            keys=self._keys,
             idle_seconds=settings.server.session_idle_seconds,
             dice=random.random,
             node=node,
             addresses=addresses,
             recorder=self._recorder,
             limiting=self._limiting,
+            invitations=Invitations(tickets, own_url, settings.server.origin),
+            has_consent=connections.has,
         )
         self._sessions = assembly.sessions
         self._relay = assembly.relay
-        known = settings.auth
-        own_url = OwnUrl(None if known is None else known.public_url, encrypted=settings.server.tls is not None)
         authentication = Authentication(
             verify if auth is not None else None,
             challenges=None if known is None else Challenges(known, own_url),
@@ -135,17 +143,24 @@ class IngressReplica:
         )
         self._authentication = authentication
         metadata = None if known is None else Metadata(known, own_url)
-        oauth, credentials = None, None
+        oauth, credentials, in_browsers = None, None, None
         if known is not None:
             longest = 0.0 if known.tokens is None else longest_seconds(known.tokens)
             credentials = Credentials(find_vault, longest)
         if known is not None and known.tokens is not None:
             own = own_issuer(known, settings.server)
             logins = OpenIdLogins(known.logins, time.time, time.monotonic) if known.logins else None
+            in_browsers = None if logins is None else BrowserLogins(known.logins, own.issuer, logins)
             oauth = OAuthEndpoints(own, known.scopes, find_vault, self._recorder, time.monotonic, logins)
         reception = Reception(authentication, self._outlook, Whence(settings.server, os.environ), settings.policy)
         access = Access(admin_digest, authentication, reception.bars)
-        admin = AdminApi(access, find_router, find_backend, os.environ, self._recorder, credentials)
+        guarded = known is not None
+        connecting = ConnectionRoutes(connections, reception, guarded=guarded).routes()
+        admin = AdminApi(access, find_router, find_backend, os.environ, self._recorder, credentials, connecting)
+        steps = Cookies(secret)
+        connect = ConnectDoor(
+            secret, tickets, steps, own_url, connections, time.monotonic, guarded=guarded, logins=in_browsers
+        )
         self._ingress = Ingress(
             settings.server,
             self._outlook,
@@ -155,7 +170,14 @@ class IngressReplica:
             admin=admin,
             metadata=metadata,
             oauth=oauth,
+            connect=connect,
         )
+
+    def _see(self, view: View) -> None:
+        """Open the links of a new View, with its keys."""
+        if view.link_keys is not None:
+            self._keys.adopt(view.link_keys)
+        self._links.update(view)
 
     def _heed(self) -> None:
         """Go by the limits of a new View, and by what is revoked."""

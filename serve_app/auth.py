@@ -6,17 +6,28 @@ A plain class: Serve is told about it in one place, tests use it as it is. It ne
 import asyncio
 import hmac
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import jwt
+import msgspec
 
 from actors.core.api_key import PREFIX, hash_of
 from actors.core.audience import Audience
 from actors.core.auth_settings import ALGORITHMS, AuthSettings, IssuerSettings
-from actors.core.claims import Header, is_access_token, judge, principal_of, read_claims, read_unverified, time_left
+from actors.core.claims import (
+    Claims,
+    Header,
+    audiences,
+    is_access_token,
+    judge,
+    principal_of,
+    read_claims,
+    read_unverified,
+    time_left,
+)
 from actors.core.json_once import decode_object
 from actors.core.principal import MAX_CREDENTIAL_BYTES, Principal, Refusal, Verdict
 from actors.core.tokens.key_record import key_principal
@@ -186,7 +197,7 @@ class Auth:
             if answer.said.get("sub", claims.sub) != claims.sub:
                 return _refused(Refusal.INVALID)
             lasts = min(lasts, answer.until - self._monotonic())
-        return Verdict(principal_of(claims, said, issuer), None, lasts)
+        return Verdict(_principal(claims, said, trust), None, lasts)
 
     async def _ask(self, token: str, trust: Trust) -> Verdict:
         """Decide about a token by what its issuer says of it: whose it is, and for whom. Without either it is refused.
@@ -207,7 +218,7 @@ class Auth:
         refusal = judge(claims, trust.issuer, trust.audience, now)
         if refusal is not None:
             return _refused(refusal)
-        return Verdict(principal_of(claims, said, trust.issuer), None, min(time_left(claims, trust.issuer, now), left))
+        return Verdict(_principal(claims, said, trust), None, min(time_left(claims, trust.issuer, now), left))
 
     def _check_signature(self, token: str, key: SigningKey) -> bytes | None:
         """The payload, if the token was signed with this key by the key's own algorithm."""
@@ -233,6 +244,12 @@ def _source(issuer: IssuerSettings, fetch: Fetch, monotonic: Callable[[], float]
 def _introspection(issuer: IssuerSettings, monotonic: Callable[[], float], post: Post) -> Introspection | None:
     settings = issuer.introspection
     return None if settings is None else Introspection(issuer.issuer, settings, monotonic, post)
+
+
+def _principal(claims: Claims, said: Mapping[str, Any], trust: Trust) -> Principal:
+    """Whom a token that was admitted is about, and where it is good."""
+    endpoints = trust.audience.endpoints(audiences(claims))
+    return msgspec.structs.replace(principal_of(claims, said, trust.issuer), endpoints=endpoints)
 
 
 def _best(verdicts: Iterable[Verdict]) -> Verdict:

@@ -14,11 +14,12 @@ from typing import Final
 import msgspec
 import structlog
 
+from actors.core.audience import endpoint_at
 from actors.core.expiring import Expiring
 from actors.core.principal import ANONYMOUS, MAX_CREDENTIAL_BYTES, Principal, Refusal, Verdict
 from actors.core.tokens.revocations import Revocations
 from serve_app.challenges import BEARER, DPOP, Challenges
-from serve_app.denial import AMBIGUOUS, DENIALS, INVALID, MISSING, UNAVAILABLE, UNPROVEN, Denial
+from serve_app.denial import AMBIGUOUS, DENIALS, ELSEWHERE, INVALID, MISSING, UNAVAILABLE, UNPROVEN, Denial
 from serve_app.http import Scope
 from serve_app.proofs import Proofs
 
@@ -144,7 +145,18 @@ class Authentication:
     def _conclude(
         self, known: Principal | Denial, presented: bytes | Bound, scope: Scope | None, *, again: bool
     ) -> Principal | Denial:
-        """Decide about a credential that Auth spoke of: a bound token needs a proof, and no other may have one."""
+        """Decide about a credential that Auth spoke of: where it is good, see `Principal.endpoints`, and if proven."""
+        found = self._prove(known, presented, scope, again=again)
+        if isinstance(found, Denial) or not found.endpoints:
+            return found
+        if scope is not None and endpoint_at(scope["path"]) in found.endpoints:
+            return found
+        return self._told(ELSEWHERE, scope, BEARER if isinstance(presented, bytes) else DPOP)
+
+    def _prove(
+        self, known: Principal | Denial, presented: bytes | Bound, scope: Scope | None, *, again: bool
+    ) -> Principal | Denial:
+        """A bound token needs a proof, and no other may have one."""
         if isinstance(presented, bytes):
             if isinstance(known, Denial):
                 return self._told(known, scope, BEARER)

@@ -21,6 +21,7 @@ from actors.core.client import Client
 from actors.core.incident import Incident
 from actors.core.membership import ReplicaKey, ReplicaState
 from actors.core.outcome import Failure, FailureKind
+from actors.core.session_end import End
 from actors.core.session_state import Lose, SessionState
 from actors.core.traffic_settings import Stickiness
 from actors.core.view import BackendView, View
@@ -166,7 +167,7 @@ class Bindings:
         if state is not None and lost_for is None:  # nobody else was told of this loss before
             self._note(Incident.SESSION_LOST, backend)
         if endpoint:
-            await self._sessions.end(nonce)
+            await self._sessions.end(nonce, End.LOST)
         return Loss(backend, math.inf if endpoint or lost_for is None else asked_at - lost_for)
 
     async def _once_there(self, binding: Binding) -> Binding | Failure:

@@ -43,6 +43,12 @@ INVALID: Final = challenging(401, "the credential is not valid", ("error", "inva
 EXPIRED: Final = challenging(
     401, "the token has expired", ("error", "invalid_token"), ("error_description", "the token has expired")
 )
+ELSEWHERE: Final = challenging(
+    401,
+    "the token is for another endpoint",
+    ("error", "invalid_token"),
+    ("error_description", "the token is for another endpoint"),
+)
 UNPROVEN: Final = challenging(
     401, "the proof of the token's key is missing or not one for this request", ("error", "invalid_dpop_proof")
 )

@@ -12,10 +12,11 @@ import ray
 from ray import serve
 
 from actors.audit_folder import AuditError
+from actors.core.credential_settings import CredentialKind
 from actors.core.membership import Status
 from actors.core.packing import Packing
 from actors.core.roster import Berth, Roster
-from actors.core.settings import ServerSettings, Settings
+from actors.core.settings import BackendSettings, ServerSettings, Settings
 from actors.core.terms import Terms
 from actors.core.tokens.own_issuer import own_issuer
 from actors.refs.backend import BackendRef
@@ -24,7 +25,8 @@ from actors.refs.host import HostRef
 from actors.refs.metrics import MetricsRef
 from actors.refs.router import RouterRef
 from actors.refs.vault import VaultRef
-from actors.runtime import cluster_cpus, start_backend, start_host, start_metrics, start_router, start_vault
+from actors.runtime.cluster import cluster_cpus
+from actors.runtime.start import start_backend, start_host, start_metrics, start_router, start_vault
 from actors.vault_file import VaultError, open_vault
 from serve_app.admin.api import ENTRY_FOLDER
 from serve_app.app import APPLICATION, QUIET, build_application
@@ -35,6 +37,7 @@ from serve_app.cli.progress import Progress
 from serve_app.fleet import Fleet
 from serve_app.housing import Housing
 from serve_app.knock import NobodyAnswers, health_url, knock_at
+from serve_app.link_rotation import LinkRotation
 from serve_app.pulse import until_lost
 from serve_app.reload import Reloaded
 from serve_app.state_file import Recalled, added_again, forget_old, recall, state_file
@@ -63,7 +66,10 @@ class Gateway:
         self._metrics: MetricsRef | None = None
         self._router: RouterRef | None = None
         self._vault: VaultRef | None = None
+        self._vault_path: Path | None = None
         self._fleet: Fleet | None = None
+        self._rotation: LinkRotation | None = None
+        self._rotating: asyncio.Task[None] | None = None
         self._serving = False
         self._owns_serve = False
         self.on_reload: Callable[[], None] = lambda: None
@@ -88,13 +94,15 @@ class Gateway:
                 raise StartFailed(str(error)) from error
         recalled = await asyncio.to_thread(_recall, server, spread=self._spread, keeps_state=self._keeps_state)
         self._secret = recalled.secret
-        if self._settings.auth is not None:
+        self._vault_path = recalled.vault
+        if self._settings.auth is not None or any(map(_keeps_tokens, self._settings.backends)):
             await asyncio.to_thread(_try_vault, recalled.vault)
-            own = own_issuer(self._settings.auth, server)
-            self._vault = start_vault(self._settings.auth, own, self._secret, recalled.vault, server.log_format)
+            self._start_vault()
             if recalled.vault is None:
-                self._progress.line("tokens and keys that this gateway issues end with it: no state is kept")
-        self._router = start_router(server.naming, server.log_format, server, recalled.file)
+                self._progress.line("tokens and keys that this gateway keeps or issues end with it: no state is kept")
+        audit, key = self._settings.audit, self._audit_key
+        self._router = start_router(server.naming, server.log_format, server, recalled.file, audit, key)
+        self._rotation = LinkRotation(self._router, server.link_key_seconds)
         roster = Roster()
         roster.configure(self._settings.backends, Terms.of(self._settings))
         for added in added_again(recalled.servers, ENTRY_FOLDER, os.environ):
@@ -112,7 +120,7 @@ class Gateway:
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._open_door())
-            beginning = group.create_task(self._begin(self._fleet, roster))
+            beginning = group.create_task(self._begin(self._fleet, roster, self._rotation))
         statuses = beginning.result()
         try:
             await knock_at(server, statuses)
@@ -154,6 +162,8 @@ class Gateway:
             await _within(self._router.flush(), MARGIN_SECONDS)  # the ingress replicas told it their last
         if self._owns_serve and self._spread:
             await _within(asyncio.to_thread(serve.shutdown), seconds + MARGIN_SECONDS)
+        if self._rotating is not None:
+            self._rotating.cancel()
         if self._fleet is not None:
             await _within(self._fleet.stop(seconds), seconds + MARGIN_SECONDS)
         if self._chronicle is not None:
@@ -183,18 +193,27 @@ class Gateway:
             )
             serve.run(application, name=APPLICATION, route_prefix="/", _local_testing_mode=False)
 
-    async def _begin(self, fleet: Fleet, roster: Roster) -> Sequence[Status]:
+    async def _begin(self, fleet: Fleet, roster: Roster, rotation: LinkRotation) -> Sequence[Status]:
         try:
+            await rotation.begin()
+            self._rotating = asyncio.create_task(rotation.follow())
             return await fleet.begin(roster.orders(""))
         except ActorGone as gone:
             raise StartFailed(f"the Router has no process: {gone}") from gone
 
+    def _start_vault(self) -> None:
+        auth, server = self._settings.auth, self._settings.server
+        own = own_issuer(auth, server)
+        self._vault = start_vault(auth, own, self._secret, self._vault_path, server.log_format)
+
     def _start_backend(self, berth: Berth, host: HostRef | None) -> BackendRef:
         key, settings, log_format = berth.key, berth.settings, self._settings.server.log_format
-        return start_backend(settings, key, self._secret, log_format, spread=self._spread, slot=berth.slot, host=host)
+        if self._vault is None and _keeps_tokens(settings):
+            self._start_vault()  # it was added to a gateway that had no use for one
+        return start_backend(settings, key, log_format, spread=self._spread, slot=berth.slot, host=host)
 
     def _start_host(self, name: str) -> HostRef:
-        return start_host(name, self._secret, self._settings.server.log_format, spread=self._spread)
+        return start_host(name, self._settings.server.log_format, spread=self._spread)
 
 
 def _recall(server: ServerSettings, *, spread: bool, keeps_state: bool) -> Recalled:
@@ -202,6 +221,11 @@ def _recall(server: ServerSettings, *, spread: bool, keeps_state: bool) -> Recal
     if file is not None and server.state_file is None:
         forget_old(file.parent, time.time())
     return recall(file)
+
+
+def _keeps_tokens(backend: BackendSettings) -> bool:
+    """Whether its users have credentials of their own, which somebody must look after."""
+    return backend.auth is not None and backend.auth.kind is CredentialKind.USER
 
 
 def _try_vault(path: Path | None) -> None:

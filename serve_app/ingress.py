@@ -10,6 +10,7 @@ import structlog
 from actors.core import jsonrpc
 from actors.core.caller import Caller
 from actors.core.guard import Guard, Objection
+from actors.core.limits.admission import STATUS, Reason
 from actors.core.offer import Offer
 from actors.core.request_head import fault_of
 from actors.core.settings import ServerSettings
@@ -20,12 +21,14 @@ from serve_app import health
 from serve_app.admin.api import PREFIX as ADMIN
 from serve_app.admin.api import AdminApi
 from serve_app.answer import STAY_ENCRYPTED, WRITE_SECONDS, Answer
+from serve_app.connect.door import ConnectDoor
 from serve_app.cross_origin import preflight, told_to_pages
 from serve_app.denial import Denial
 from serve_app.downstream import sse_door, ws_door
 from serve_app.downstream.assembly import Assembly
 from serve_app.downstream.channel import Entrance
 from serve_app.downstream.mcp_http import McpHttp
+from serve_app.downstream.standing import UNAUTHORIZED, Check
 from serve_app.http import (
     BODY_SECONDS,
     BodyTooLarge,
@@ -74,6 +77,7 @@ class Ingress:
         admin: AdminApi | None = None,
         metadata: Metadata | None = None,
         oauth: OAuthEndpoints | None = None,
+        connect: ConnectDoor | None = None,
         body_seconds: float = BODY_SECONDS,
         write_seconds: float = WRITE_SECONDS,
     ) -> None:
@@ -81,6 +85,7 @@ class Ingress:
         self._guard = Guard(server)
         self._outlook = outlook
         self._reception = reception
+        self._door = assembly.door
         self._tallying = assembly.door.tallying
         self._recorder = assembly.door.recorder
         self._mcp = McpHttp(assembly.modern, assembly.legacy_http)
@@ -90,6 +95,7 @@ class Ingress:
         self._admin = admin
         self._metadata = metadata
         self._oauth = oauth
+        self._connect = connect
         self._body_seconds = body_seconds
         self._write_seconds = write_seconds
         self._everywhere = () if server.tls is None else (STAY_ENCRYPTED,)
@@ -118,20 +124,27 @@ class Ingress:
         """See the ASGI specification; `websocket` scopes arrive here."""
         try:
             found = await self._entrance_of(scope)
-            self._tallying.tally.count_response(found.status if isinstance(found, Denial) else 101)
             if isinstance(found, Denial):
                 self._record(scope, found.status, found.reason)
-                await ws_door.deny(scope, receive, send, found)
+                await self._deny(scope, receive, send, found)
                 return
-            limit = self._server.max_body_bytes
-            check = self._recognition(scope)
-            await self._ws.serve(scope, receive, send, found, check, max_bytes=limit)
+            async with self._door.hold(found.caller, Reason.WEBSOCKETS, "WEBSOCKET", scope["path"]) as refused:
+                if refused is not None:
+                    await self._deny(scope, receive, send, Denial(STATUS, refused.message, refused.fields))
+                    return
+                self._tallying.tally.count_response(101)
+                limit = self._server.max_body_bytes
+                await self._ws.serve(scope, receive, send, found, self._recognition(scope), max_bytes=limit)
         except OSError:  # the client left; the server says so in its own words
             return
         except Exception:
             log.exception("request_failed", path=scope["path"])
             with suppress(OSError, RuntimeError):  # it may be closed already
                 await ws_door.part(send, ws_door.FAILED)
+
+    async def _deny(self, scope: Scope, receive: Receive, send: Send, denial: Denial) -> None:
+        self._tallying.tally.count_response(denial.status)
+        await ws_door.deny(scope, receive, send, denial)
 
     async def _serve(self, scope: Scope, found: Mapping[bytes, bytes], receive: Receive, send: Answer) -> None:
         objection = self._objection(scope, found)
@@ -147,11 +160,7 @@ class Ingress:
         query, raw = scope["query_string"], scope["headers"]
         ip = self._reception.address(scope)
         request = HttpRequest(scope["method"], path, query, raw, found, receive, send, *limits, ip)
-        if self._admin is not None and path.startswith(ADMIN):
-            await self._admin.serve(request)
-            return
-        if self._oauth is not None and self._oauth.knows(path):
-            await self._oauth.serve(request)
+        if await self._is_for_another(request):
             return
         caller = await self._caller_of(scope)
         if isinstance(caller, Denial):
@@ -169,9 +178,9 @@ class Ingress:
             return
         offer = self._offer(path, caller)
         if offer is not None:
-            await self._mcp.serve(request, offer, caller)
+            await self._mcp.serve(request, offer, caller, self._recognition(scope))
         else:
-            await self._http_sse(request, caller)
+            await self._http_sse(request, caller, self._recognition(scope))
 
     async def _tells_anybody(self, scope: Scope, found: Mapping[bytes, bytes], send: Send) -> bool:
         """Answer what needs no credential, if a request is for that."""
@@ -187,6 +196,18 @@ class Ingress:
             return False
         return True
 
+    async def _is_for_another(self, request: HttpRequest) -> bool:
+        """Hand on what is for those who see for themselves who may have what, if a request is for one of them."""
+        if self._admin is not None and request.path.startswith(ADMIN):
+            await self._admin.serve(request)
+        elif self._oauth is not None and self._oauth.knows(request.path):
+            await self._oauth.serve(request)
+        elif self._connect is not None and self._connect.knows(request.path):
+            await self._connect.serve(request)
+        else:
+            return False
+        return True
+
     async def _caller_of(self, scope: Scope) -> Caller | Denial:
         """Who sends a request, with what it takes to be let in there."""
         caller = await self._reception.recognise(scope)
@@ -194,9 +215,9 @@ class Ingress:
             return caller
         return self._reception.step_up(caller, scope) or caller
 
-    async def _http_sse(self, request: HttpRequest, caller: Caller) -> None:
+    async def _http_sse(self, request: HttpRequest, caller: Caller, check: Check) -> None:
         match = sse_door.PATH.fullmatch(request.path)
-        entrance = self._entrance(match[1], caller) if match else None
+        entrance = self._entrance(match[1], caller, check) if match else None
         if match is None or entrance is None:
             await refuse(request.send, 404, NOTHING_HERE)
         elif match[2] == "sse":
@@ -220,13 +241,19 @@ class Ingress:
             return Denial(404, NOTHING_HERE)
         return Denial(503, "too many connections are open here; try again later") if self._ws.full else entrance
 
-    def _recognition(self, scope: Scope) -> ws_door.Check:
-        return lambda: self._reception.recognise(scope, again=True)
+    def _recognition(self, scope: Scope) -> Check:
+        async def check() -> Caller | Denial:
+            found = await self._reception.recognise(scope, again=True)
+            if isinstance(found, Denial) and found.status == UNAUTHORIZED:
+                self._record(scope, found.status, found.reason)
+            return found
 
-    def _entrance(self, backend: str | None, caller: Caller) -> Entrance | None:
+        return check
+
+    def _entrance(self, backend: str | None, caller: Caller, check: Check | None = None) -> Entrance | None:
         if self._reception.offer(caller, backend) is None:
             return None
-        return Entrance(lambda: self._reception.offer_later(caller, backend), caller, backend or "")
+        return Entrance(lambda: self._reception.offer_later(caller, backend), caller, backend or "", check)
 
     def _record(self, scope: Scope, status: int, reason: str) -> None:
         verb = scope.get("method", "WEBSOCKET")

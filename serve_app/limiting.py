@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
@@ -11,7 +12,7 @@ from actors.core.caller import Caller
 from actors.core.incident import Incident
 from actors.core.limit_settings import LimitSettings
 from actors.core.limits.admission import Admitted, Reason, Refused, refused
-from actors.core.limits.call_count import CallCount
+from actors.core.limits.hold_count import Hold, HoldCount, key_of
 from actors.core.limits.lease import INTERVAL_SECONDS
 from actors.core.limits.limiter import Limiter
 from actors.core.limits.quotas import Quotas
@@ -44,7 +45,7 @@ class Limiting:
         self._replicas = replicas
         self._limiter = Limiter(settings.rates, replicas)
         self._quotas = Quotas(settings.quotas)
-        self._count = CallCount(replicas)
+        self._count = HoldCount(replicas)
         self._find_router = find_router
         self._note = note
         self._source = source
@@ -72,14 +73,30 @@ class Limiting:
         most = self._quotas.of(principal).calls
         if most is None:
             return None
-        refused = self._count.enter(principal.key, most, self._clock())
-        if refused is not None:
-            self._note(Incident.LIMITED, "", refused.reason.value)
-        return refused
+        return self._enter(principal, Reason.CALLS, most)
 
     def leave(self, principal: Principal) -> None:
         """The call has ended, whatever the quota is by now."""
-        self._count.leave(principal.key)
+        self._count.leave(key_of(Reason.CALLS, principal))
+
+    @asynccontextmanager
+    async def hold(self, principal: Principal, what: Reason) -> AsyncIterator[Refused | None]:
+        """A stream or a WebSocket of a principal, open as long as the block lasts, however it ends.
+
+        A refusal is given to the block: then nothing is to be opened, and nothing is counted. The first one of a
+        principal waits for the Router, if there are several replicas: it may stay open for long.
+        """
+        quota = self._quotas.of(principal)
+        most = quota.websockets if what is Reason.WEBSOCKETS else quota.streams
+        first = None if most is None else self._count.begin(key_of(what, principal), most, self._clock())
+        if first is not None and self._reachable:
+            await self._ask_first(first)
+        refusal = None if most is None else self._enter(principal, what, most)
+        try:
+            yield refusal
+        finally:
+            if most is not None and refusal is None:
+                self._count.leave(key_of(what, principal))
 
     def max_sessions(self, principal: Principal) -> int | None:
         """How many sessions a principal may have in the whole gateway; nothing if it has no quota."""
@@ -89,6 +106,18 @@ class Limiting:
         """What a principal hears who has as many sessions as may be."""
         self._note(Incident.LIMITED, "", Reason.SESSIONS.value)
         return refused(Reason.SESSIONS)
+
+    def _enter(self, principal: Principal, what: Reason, most: int) -> Refused | None:
+        refusal = self._count.enter(key_of(what, principal), most, self._clock(), what)
+        if refusal is not None:
+            self._note(Incident.LIMITED, "", refusal.reason.value)
+        return refusal
+
+    async def _ask_first(self, hold: Hold) -> None:
+        with suppress(Exception):  # whatever is wrong with the Router, an equal part is as good as any
+            async with asyncio.timeout(ANSWER_SECONDS):
+                shares = await self._find_router().share_limits(LimitReport(self._source, (), (hold,)))
+            self._count.renew(shares.grants, self._clock())
 
     async def exchange(self) -> None:
         """Tell the Router what was used, and go by its answer; without one everything goes on as it is."""

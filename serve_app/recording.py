@@ -6,20 +6,20 @@ from typing import Final
 
 import msgspec
 
+from actors.auditing import Auditing, Writer
 from actors.core import jsonrpc
 from actors.core.audit.digest import arguments_digest, session_digest
-from actors.core.audit.event import MAX_TEXT, Decision, Event, Kind, Who, who
+from actors.core.audit.event import MAX_TEXT, NOBODY, OPENED, Decision, Event, Kind, Who, who
 from actors.core.audit.redaction import Redaction
 from actors.core.audit_settings import Arguments, AuditSettings
 from actors.core.caller import Caller
 from actors.core.headers import NAME_KEYS
 from actors.core.listing import LIST_METHODS
-from actors.core.principal import Principal
+from actors.core.principal import ANONYMOUS, Principal
 from actors.core.request import Request
 from actors.core.routing import ROUTED, Rejection
-from actors.core.tally import ERROR, AuditCounts
+from actors.core.tally import ERROR, OK, AuditCounts
 from actors.core.tasks import TASK_METHODS
-from serve_app.auditing import Auditing, Writer
 
 CALLS: Final = frozenset({*ROUTED, *TASK_METHODS, "resources/subscribe", "resources/unsubscribe"})
 """The methods that do something at a server; of others only what was refused is remembered."""
@@ -96,8 +96,10 @@ class Recorder:
             # who is over a limit must not be able to fill the log either
             (self._auditing.note if outcome == ERROR else self._auditing.note_denial)(event)
 
-    def denied(self, ip: str, method: str, path: str, status: int, reason: str) -> None:
-        """Somebody was turned away over plain HTTP, unrecognised; of many at once not all are listed."""
+    def denied(
+        self, ip: str, method: str, path: str, status: int, reason: str, principal: Principal = ANONYMOUS
+    ) -> None:
+        """Somebody was turned away over plain HTTP, perhaps unrecognised; of many at once not all are listed."""
         if self._auditing is not None and status in TURNED_AWAY:
             self._auditing.note_denial(
                 Event(
@@ -109,6 +111,27 @@ class Recorder:
                     decision=Decision.DENIED,
                     outcome=str(status),
                     detail=reason,
+                    by=NOBODY if principal is ANONYMOUS else self._who(principal),
+                )
+            )
+
+    def session_opened(self, caller: Caller, nonce: bytes, endpoint: str) -> None:
+        """Somebody has a session now, at the endpoint of a backend or, if that is empty, at the aggregate.
+
+        Its end is told by the Router, see `actors.diary`.
+        """
+        if self._auditing is not None:
+            self._auditing.note(
+                Event(
+                    time=self._auditing.now(),
+                    kind=Kind.SESSION,
+                    ip=caller.ip,
+                    session=self._session(nonce),
+                    method="initialize",
+                    server=endpoint,
+                    decision=Decision.ALLOWED,
+                    outcome=OPENED,
+                    by=self._who(caller.principal),
                 )
             )
 
@@ -125,6 +148,26 @@ class Recorder:
                 by=self._who(caller.principal),
             )
             (self._auditing.note if status == 200 else self._auditing.note_denial)(event)
+
+    def connected(self, caller: Caller, step: str, server: str, detail: str, *, success: bool) -> None:
+        """A step on the way to a user's consent at a server, or its end; `detail` is why it failed, or for what it is.
+
+        `caller` is the user as far as they are known: a browser shows no token.
+        """
+        if self._auditing is not None:
+            self._auditing.note(
+                Event(
+                    time=self._auditing.now(),
+                    kind=Kind.CONSENT,
+                    ip=caller.ip,
+                    method=step,
+                    server=server,
+                    decision=Decision.ALLOWED if success else Decision.DENIED,
+                    outcome=OK if success else ERROR,
+                    detail=self._redaction.text(detail),
+                    by=self._who(caller.principal),
+                )
+            )
 
     def administered(self, caller: Caller, method: str, path: str, status: int) -> None:
         """A request to the admin API was answered."""

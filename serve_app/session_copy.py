@@ -1,11 +1,12 @@
 """An ingress replica's copy of the sessions that live, and what of it the Router has yet to be told."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
 from actors.core.recent_ends import RecentEnds
+from actors.core.session_end import End
 from actors.core.session_state import SessionState, newer
 
 MAX_STATES: Final = 20_000
@@ -27,7 +28,8 @@ class SessionCopy:
         self._states: OrderedDict[bytes, SessionState] = OrderedDict()
         self._ends = RecentEnds(max_states)
         self._untold: dict[bytes, None] = {}
-        self._untold_ends: dict[bytes, None] = {}
+        self._untold_ends: dict[bytes, End | None] = {}
+        """With the reason of each of which no Router was told, as far as is known."""
 
     def __contains__(self, nonce: bytes) -> bool:
         return nonce in self._states
@@ -68,14 +70,14 @@ class SessionCopy:
             self._untold.pop(oldest, None)
         self._on_change(nonce, newest)
 
-    def end(self, nonce: bytes, now: float, *, told: bool = True) -> None:
-        """Go by the end of a session. `told` says that the Router knows of it."""
+    def end(self, nonce: bytes, now: float, untold: End | None = None) -> None:
+        """Go by the end of a session: one that the Router knows of, or one `untold`, for this reason."""
         is_news = nonce not in self._ends
         self._states.pop(nonce, None)
         self._untold.pop(nonce, None)
         self._ends.add(nonce, now)
-        if not told:
-            self._untold_ends[nonce] = None
+        if untold is not None:
+            self._untold_ends.setdefault(nonce, untold if is_news else None)
         if is_news:
             self._on_change(nonce, None)
 
@@ -84,7 +86,7 @@ class SessionCopy:
         for nonce in self._untold_ends:
             self._ends.add(nonce, now)
         self._ends.forget_old(now)
-        self._untold_ends = {nonce: None for nonce in self._untold_ends if nonce in self._ends}
+        self._untold_ends = {nonce: why for nonce, why in self._untold_ends.items() if nonce in self._ends}
 
     # --- what the Router has yet to be told ---
 
@@ -95,12 +97,17 @@ class SessionCopy:
     def untell(self) -> None:
         """The Router that was told everything is gone."""
         self._untold = dict.fromkeys(self._states)
-        self._untold_ends = dict.fromkeys(self._ends)
+        self._untold_ends = {nonce: self._untold_ends.get(nonce) for nonce in self._ends}
 
     def untold(self, most: int) -> tuple[tuple[SessionState, ...], tuple[bytes, ...]]:
         """States and ends to tell, at most so many of each."""
         states = tuple(self._states[nonce] for nonce in islice(self._untold, most))
         return states, tuple(islice(self._untold_ends, most))
+
+    def reasons(self, ended: Iterable[bytes]) -> dict[bytes, End]:
+        """Why sessions ended, as far as no Router was told of it."""
+        found = {nonce: self._untold_ends.get(nonce) for nonce in ended}
+        return {nonce: why for nonce, why in found.items() if why is not None}
 
     def note_told(self, states: tuple[SessionState, ...], ended: tuple[bytes, ...]) -> None:
         """The Router has heard this."""

@@ -16,6 +16,7 @@ import structlog
 from actors.core.binding import Binding
 from actors.core.expiring import Expiring
 from actors.core.session_book import Opening
+from actors.core.session_end import End
 from actors.core.session_state import (
     Bind,
     Change,
@@ -126,9 +127,9 @@ class Sessions:
         if nonce in self._copy:
             self._touched.add(nonce)
 
-    async def end(self, nonce: bytes) -> None:
+    async def end(self, nonce: bytes, why: End = End.CLIENT) -> None:
         """End a session: here at once, and elsewhere as soon as the Router has heard."""
-        self._copy.end(nonce, self._clock(), told=False)
+        self._copy.end(nonce, self._clock(), why)
         with suppress(ActorGone):
             await self._tell_some((), (nonce,))
 
@@ -236,7 +237,8 @@ class Sessions:
             await self._tell_some(*untold)
 
     async def _tell_some(self, states: tuple[SessionState, ...], ended: tuple[bytes, ...]) -> None:
-        await self._reach(lambda router: router.tell_sessions(states, ended))
+        reasons = self._copy.reasons(ended)
+        await self._reach(lambda router: router.tell_sessions(states, ended, reasons))
         self._copy.note_told(states, ended)
 
     async def _ask_about(self, asked: Sequence[SessionState]) -> Found:

@@ -3,7 +3,7 @@
 Answers are JSON; an error is `{"error": "<sentence>"}`, with `problems` where an entry has some.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -80,9 +80,13 @@ class AdminApi:
         environ: Mapping[str, str],
         recorder: Recorder | None = None,
         credentials: Credentials | None = None,
+        more: Iterable[Route] = (),
     ) -> None:
-        """`environ` has the variables that entries may name; without `credentials` the gateway issues none."""
-        self._routes = Routes((*self._own_routes(), *(() if credentials is None else credentials.routes())))
+        """`environ` has the variables that entries may name; without `credentials` the gateway issues none.
+
+        `more` are routes of others.
+        """
+        self._routes = Routes((*self._own_routes(), *(() if credentials is None else credentials.routes()), *more))
         self._recorder = recorder or Recorder()
         self._access = access
         self._find_router = find_router
@@ -113,7 +117,7 @@ class AdminApi:
         if denial is not None:
             return Answer(denial.status, {"error": denial.reason}, denial.headers)
         try:
-            return await route.answer(Asked(request, names))
+            return await route.answer(Asked(request, names, caller))
         except EntryError as error:
             problems = [str(problem) for problem in error.problems]
             return Answer(422, {"error": "the entry cannot be used", "problems": problems})

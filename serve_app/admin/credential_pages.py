@@ -21,6 +21,8 @@ class TokenPage(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     scopes: tuple[str, ...]
     groups: tuple[str, ...]
+    resource: str
+    """The path of the only endpoint it is for; empty for all."""
     issued_at: str | None
     expires_at: str | None
     revoked: bool
@@ -81,6 +83,8 @@ class TokenOrder(msgspec.Struct, forbid_unknown_fields=True):
     scopes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     lifetime_seconds: Seconds | None = None
+    server: str = ""
+    """The only server whose endpoint it is good at; without it, it is good everywhere."""
 
 
 class KeyOrder(msgspec.Struct, forbid_unknown_fields=True):

@@ -157,7 +157,8 @@ class Credentials:
         if isinstance(order, Answer):
             return order
         seconds = order.lifetime_seconds
-        grant = Grant(order.subject, order.subject, order.scopes, order.groups)
+        resource = f"/servers/{order.server}/mcp" if order.server else ""
+        grant = Grant(order.subject, order.subject, order.scopes, order.groups, resource=resource)
         shown = await self._find_vault().issue(grant, min(LIFE_SECONDS, self._longest) if seconds is None else seconds)
         if isinstance(shown, Declined):
             return _declined(shown)
@@ -257,6 +258,7 @@ def _token_page(entry: TokenEntry) -> TokenPage:
         client=entry.grant.client,
         scopes=entry.grant.scopes,
         groups=entry.grant.groups,
+        resource=entry.grant.resource,
         issued_at=_moment(entry.issued_at),
         expires_at=_moment(entry.expires_at),
         revoked=entry.revoked,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.core.caller import Caller
 from actors.core.permission_settings import ADMIN_ACTIONS
 from serve_app.admin.answer import Answer, error
 from serve_app.http import HttpRequest
@@ -25,6 +26,7 @@ class Asked:
 
     request: HttpRequest
     names: Names
+    caller: Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ REASONS: Final = {
     409: "It cannot be done to this",
     413: "The body is too large",
     422: "The body cannot be used",
+    502: "Somebody else who must be asked says no",
     503: "Come again in a moment",
     507: "There are too many",
 }

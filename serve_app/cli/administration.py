@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from serve_app.cli.connection_arguments import add_connection_parsers
 from serve_app.cli.token_arguments import add_token_parsers
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     test.add_argument("name", metavar="NAME")
     test.add_argument("--config", type=Path, metavar="FILE", help="connect from here, as this configuration says")
     commands.add_parser("reload", help="have a running gateway read its configuration again", **common)
+    add_connection_parsers(commands, common)
     add_token_parsers(commands, common)
 
 

@@ -80,6 +80,10 @@ class Desk:
             return page
         raise _refused(response.status_code, page)
 
+    def with_token(self, token: str) -> "Desk":
+        """The same gateway, for somebody else."""
+        return Desk(self.url, token, self._pass_file, self._socket)
+
     def held(self) -> Pass | None:
         """The pass as it is now, which tells of reloads, if this user started the gateway here."""
         with suppress(PassError):
@@ -121,6 +125,25 @@ def find_desk(wish: DeskWish, environ: Mapping[str, str], folder: Path | None = 
     return Desk(held.url, held.token, path, held.socket)
 
 
+def as_user(desk: Desk, environ: Mapping[str, str]) -> Desk:
+    """The same gateway, as the user and not as who started it. Rungs: the token of the environment; a login there.
+
+    Who has neither stays who they are, which is right where callers are not told apart.
+
+    Raises:
+        DeskError: see `login_token`.
+    """
+    token = _given_token(environ) or login_token(desk.url)
+    return desk if token is None else desk.with_token(token)
+
+
+def _given_token(environ: Mapping[str, str]) -> str:
+    token = environ.get(TOKEN_VARIABLE, "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise DeskError(f"{TOKEN_VARIABLE} holds characters that no token has", WRONG)
+    return token
+
+
 def _at_url(url: str, environ: Mapping[str, str], folder: Path | None) -> Desk:
     try:
         require(url_rule("--gateway", url, instead=f"put a token into the variable {TOKEN_VARIABLE}"))
@@ -128,10 +151,8 @@ def _at_url(url: str, environ: Mapping[str, str], folder: Path | None) -> Desk:
         raise DeskError(str(error), WRONG) from None
     parts = urlsplit(url)
     base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/mcp')}"
-    token = environ.get(TOKEN_VARIABLE, "").strip()
+    token = _given_token(environ)
     if token:
-        if not (token.isascii() and token.isprintable()):
-            raise DeskError(f"{TOKEN_VARIABLE} holds characters that no token has", WRONG)
         return Desk(base, token)
     path = pass_path(parts.port or (443 if parts.scheme == "https" else 80), folder)
     held = _pass(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from actors.core.identity import VERSION
 from serve_app.cli.administration import COMMANDS, add_parsers, administrate, divided
 from serve_app.cli.audit_arguments import add_audit_parser
+from serve_app.cli.connection_arguments import CONNECTION_COMMANDS, run_connections
 from serve_app.cli.login_arguments import LOGIN_COMMANDS, add_login_parsers
 from serve_app.cli.policy import add_policy_parser, policy
 from serve_app.cli.token_arguments import run_tokens
@@ -60,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return validate(chosen.file, sys.stdout)
         case "policy":
             return policy(chosen)
-        case _:
-            return run_tokens(chosen)
+        case name:
+            return (run_connections if name in CONNECTION_COMMANDS else run_tokens)(chosen)
 
 
 def _parser() -> argparse.ArgumentParser:

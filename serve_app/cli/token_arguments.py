@@ -18,6 +18,7 @@ def add_token_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     issue = tokens.add_parser("issue", help="issue a token for a service", description=ONCE, **common)
     issue.add_argument("subject", metavar="SUBJECT", help="who it is for, such as nightly-build")
     _add_given(issue, "how long it is good, such as 12h or 30d (default: 30d, or what the gateway allows)")
+    issue.add_argument("--server", metavar="NAME", help="the only server at whose endpoint it is good (default: all)")
     listing = tokens.add_parser("list", help="list the tokens of services, and the logins of people", **common)
     listing.add_argument("--json", action="store_true", help="everything that is known, as JSON")
     revoke = tokens.add_parser(
@@ -91,7 +92,8 @@ def _add_given(parser: argparse.ArgumentParser, lifetime: str) -> None:
 
 def _given(chosen: argparse.Namespace) -> dict[str, object]:
     given: dict[str, object] = {"scopes": chosen.scope, "groups": chosen.group}
-    return given if chosen.lifetime is None else {**given, "lifetime_seconds": chosen.lifetime}
+    more = {"lifetime_seconds": chosen.lifetime, "server": vars(chosen).get("server")}
+    return given | {name: value for name, value in more.items() if value is not None}
 
 
 def _revoked(chosen: argparse.Namespace) -> dict[str, str]:

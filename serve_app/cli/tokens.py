@@ -38,7 +38,7 @@ def show_tokens(desk: Desk, out: TextIO, *, as_json: bool) -> int:
         DeskError: it cannot be had.
     """
     page = desk.ask("GET", "/tokens")
-    columns = ("id", "kind", "subject", "scopes", "groups", "expires_at", "revoked")
+    columns = ("id", "kind", "subject", "scopes", "groups", "resource", "expires_at", "revoked")
     return _show(page, page["tokens"], columns, out, as_json=as_json)
 
 

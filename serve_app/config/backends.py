@@ -188,7 +188,7 @@ class BackendReader:
             if name.lower() == "authorization":
                 self._problems.add((*where, "headers", name), "must not be given beside `auth`")
         auth = own["auth"]
-        if isinstance(auth, dict) and auth.get("kind") == CredentialKind.TOKEN_EXCHANGE:
+        if isinstance(auth, dict) and auth.get("kind") in (CredentialKind.TOKEN_EXCHANGE, CredentialKind.USER):
             own.setdefault("isolation", Isolation.PRINCIPAL.value)
         return len(self._problems) == before
 

@@ -5,9 +5,8 @@ from typing import Final
 
 from actors.core.auth_settings import AuthSettings
 from actors.core.endpoints import Endpoint, HttpEndpoint, SseEndpoint, StdioEndpoint, WebSocketEndpoint
-from actors.core.policy_settings import PolicySettings
 from actors.core.settings import BackendSettings, Settings
-from serve_app.audit_place import audit_path
+from serve_app.config.boundaries import boundaries, counted
 
 _KINDS: Final[Mapping[type[Endpoint], str]] = {
     StdioEndpoint: "stdio",
@@ -19,7 +18,7 @@ _KINDS: Final[Mapping[type[Endpoint], str]] = {
 
 def description(settings: Settings, written: Mapping[str, str]) -> list[str]:
     """A line for each backend, and for its variables or headers if it has any; then the address, who may come in, and
-    what they may do if a policy says.
+    what and how much they may do and what is remembered of it, as far as anything says.
 
     `written` has, for each backend, its command line or URL without expanded variables; where it has none, nothing
     but the program or the kind is shown.
@@ -43,7 +42,7 @@ def _bare(backend: BackendSettings) -> str:
 
 def _numbers(backend: BackendSettings) -> str:
     scale = backend.scale
-    replicas = f"{scale.min} to {scale.max} replicas" if scale.min < scale.max else _count(scale.max, "replica")
+    replicas = f"{scale.min} to {scale.max} replicas" if scale.min < scale.max else counted(scale.max, "replica")
     return f"{replicas}, timeout {backend.timeout:g} s"
 
 
@@ -54,41 +53,23 @@ def _names(backend: BackendSettings) -> Iterator[str]:
     elif backend.endpoint.headers:
         yield f"headers {', '.join(backend.endpoint.headers)}"
     if backend.auth is not None:
-        yield f"auth {backend.auth.kind.value} as {backend.auth.client_id}"
+        yield f"auth {backend.auth.kind.value}" + (f" as {backend.auth.client_id}" if backend.auth.client_id else "")
 
 
 def _door(settings: Settings) -> Iterator[str]:
-    yield f"server: {settings.server.origin}/mcp, {_count(settings.server.replicas, 'ingress replica')}"
+    yield f"server: {settings.server.origin}/mcp, {counted(settings.server.replicas, 'ingress replica')}"
     yield f"auth: {_who(settings.auth)}"
-    if settings.policy is not None:
-        yield printable(f"policy: {_what(settings.policy)}")
-    if settings.audit is not None:
-        yield printable(f"audit: {audit_path(settings.audit)}, arguments: {settings.audit.arguments.value}")
+    yield from map(printable, boundaries(settings))
 
 
 def _who(auth: AuthSettings | None) -> str:
     if auth is None:
         return "none, everyone who can reach the address may come in"
     issuers = [f"tokens of {issuer.issuer} ({', '.join(issuer.algorithms)})" for issuer in auth.issuers]
-    keys = f"{_count(len(auth.api_keys), 'API key')} ({', '.join(key.name for key in auth.api_keys)})"
-    return printable(", ".join([*issuers, *([keys] if auth.api_keys else [])]))
-
-
-def _what(policy: PolicySettings) -> str:
-    own = f" ({', '.join(policy.roles)})" if policy.roles else ""
-    built_in = len(policy.all_roles) - len(policy.roles)
-    given = {assignment.role for assignment in policy.assignments}
-    open_to_all = sorted({assignment.role for assignment in policy.assignments if assignment.everyone})
-    parts = [
-        f"{_count(len(policy.roles), 'role')}{own} and {built_in} built in",
-        f"{_count(len(policy.assignments), 'assignment')} of {', '.join(sorted(given))}",
-        *([f"everyone is {' and '.join(open_to_all)}"] if open_to_all else []),
-    ]
-    return "; ".join(parts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    keys = f"{counted(len(auth.api_keys), 'API key')} ({', '.join(key.name for key in auth.api_keys)})"
+    own = [] if auth.tokens is None else [f"tokens of its own ({auth.tokens.algorithm})"]
+    logins = [f"logins at {login.name}" for login in auth.logins]
+    return printable(", ".join([*issuers, *own, *logins, *([keys] if auth.api_keys else [])]))
 
 
 def printable(text: str) -> str:

@@ -8,17 +8,20 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
+from actors.core.audience import canonical
 from actors.core.audit_settings import AuditSettings
 from actors.core.auth_settings import AuthSettings, IssuerSettings
+from actors.core.credential_settings import CredentialKind
 from actors.core.endpoints import StdioEndpoint
 from actors.core.limit_settings import LimitSettings
 from actors.core.policy.faults import faults
 from actors.core.policy_settings import PolicySettings
 from actors.core.settings import BackendSettings, ServerSettings, Settings
+from actors.core.tokens.own_issuer import own_issuer
 from serve_app.config.backends import SECTION, BackendReader
 from serve_app.config.expansion import expand_tree
 from serve_app.config.file_references import FileReferences
-from serve_app.config.machine import check_key_file, locate, place_tls
+from serve_app.config.machine import check_key_file, check_socket, locate, place_tls
 from serve_app.config.problems import ConfigError, EntryError, Problem, Problems, Where, suggestion
 from serve_app.config.reading import Tree, read
 from serve_app.config.shape import shape
@@ -96,9 +99,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     limits = _read_plain(_LIMITS, "limits", tree, environ, problems)
     audit = _read_audit(tree, folder, environ, problems) if "audit" in tree else None
 
+    _check_own_issuer(auth, server, problems)
     if auth is None or auth.tokens is None:
         for backend in backends.settings:
-            if backend.auth is not None and backend.auth.is_per_principal:
+            if backend.auth is not None and backend.auth.kind is CredentialKind.TOKEN_EXCHANGE:
                 where = (SECTION, backend.name, "auth")
                 problems.add(where, "needs `auth.tokens`: the gateway signs who the caller is")
     if len(problems) or server is None:
@@ -168,13 +172,27 @@ def _read_auth(
     return shape(_AUTH, section, ("auth",), problems)
 
 
+def _check_own_issuer(auth: AuthSettings | None, server: ServerSettings | None, problems: Problems) -> None:
+    """See to it that nobody else issues tokens under the name of the gateway: their subjects would be one person."""
+    if auth is None or auth.tokens is None or server is None:
+        return
+    own = canonical(own_issuer(auth, server).issuer)
+    for position, issuer in enumerate(auth.issuers):
+        if canonical(issuer.issuer) == own:
+            where = ("auth", "issuers", position, "issuer")
+            problems.add(where, "is what the gateway calls itself in its own tokens: set `auth.tokens.issuer`")
+
+
 def _read_audit(tree: Tree, folder: Path, environ: Mapping[str, str], problems: Problems) -> AuditSettings | None:
     section = _section("audit", tree, environ, problems)
     if section is None:
         return None
     if isinstance(section.get("file"), str):
         section["file"] = str(locate(str(section["file"]), folder, environ))
-    return shape(_AUDIT, section, ("audit",), problems)
+    audit = shape(_AUDIT, section, ("audit",), problems)
+    if audit is not None and audit.syslog is not None:
+        check_socket(audit.syslog, ("audit", "syslog"), problems)
+    return audit
 
 
 def _read_policy(tree: Tree, environ: Mapping[str, str], problems: Problems) -> PolicySettings | None:

@@ -173,3 +173,9 @@ def check_key_file(issuer: IssuerSettings, where: Where, problems: Problems) -> 
         )
     if reason:
         problems.add(where, reason)
+
+
+def check_socket(path: str, where: Where, problems: Problems) -> None:
+    """Check that what lies at the path of a socket is one; its owner may yet have to make it."""
+    if path.startswith("/") and Path(path).exists() and not Path(path).is_socket():
+        problems.add(where, "is not a socket")

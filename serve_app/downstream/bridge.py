@@ -101,6 +101,11 @@ class Bridge:
         raw = {key: jsonrpc.raw_bytes(body) for key, body in requests.items()}
         return _required({"inputRequests": jsonrpc.raw(raw), "requestState": jsonrpc.raw(state)})
 
+    def first(self, requests: Mapping[str, bytes]) -> bytes:
+        """The result that asks for something before a call has begun; whatever replica takes it then, it is begun."""
+        raw = {key: jsonrpc.raw_bytes(body) for key, body in requests.items()}
+        return _required({"inputRequests": jsonrpc.raw(raw)})
+
     def _state(self, request: Request, way: Way, where: Where, seconds: float, inner: bytes | None = None) -> str:
         expires = self._wall_clock() + seconds
         continued = Continuation(way, digest_of(request.method, request.params), where, expires, inner)
@@ -115,6 +120,31 @@ def answers_of(params: Object) -> list[tuple[int, bytes]]:
         if key.startswith("ask-") and number.isascii() and number.isdigit() and jsonrpc.is_object(value):
             answers.append((int(number[:9]), ask.result(bytes(value))))
     return answers
+
+
+def begun_params(params: Object) -> Object:
+    """The parameters of a call that is begun: what a client answers then was asked by the gateway, and not a server."""
+    return {key: value for key, value in params.items() if key != "inputResponses"}
+
+
+def is_declined(params: Object, key: str) -> bool:
+    """Whether a retry says that the user does not want to do what the gateway asked under this key."""
+    return _action(params, key) in ("decline", "cancel")
+
+
+def is_accepted(params: Object, key: str) -> bool:
+    """Whether a retry says that the user is about to do what the gateway asked under this key."""
+    return _action(params, key) == "accept"
+
+
+def _action(params: Object, key: str) -> str | None:
+    if "inputResponses" not in params:
+        return None
+    try:
+        given = jsonrpc.decode_object(jsonrpc.decode_object(params["inputResponses"]).get(key, b"{}"))
+    except msgspec.DecodeError:
+        return None
+    return jsonrpc.text(given.get("action"))
 
 
 def continued_params(continued: Continuation, params: Object) -> Object:

@@ -20,11 +20,13 @@ from actors.core.envelope import Envelope, Incoming, Malformed, Response, read_b
 from actors.core.offer import Offer
 from actors.core.outcome import FailureKind
 from actors.core.revisions import HANDSHAKE_REVISIONS
+from actors.core.session_end import End
 from serve_app.downstream.channel_responder import ChannelResponder, Gathered, Say
 from serve_app.downstream.door import Door, Visit
 from serve_app.downstream.legacy import DEFAULT_LEVEL, Legacy
 from serve_app.downstream.legacy_http import BATCHED
 from serve_app.downstream.outgoing import WRITE_SECONDS, Ending, Outgoing, Write
+from serve_app.downstream.standing import Check
 from serve_app.downstream.streams import Streams
 from serve_app.http import ClientGone
 from serve_app.sessions import Sessions
@@ -60,6 +62,8 @@ class Entrance:
     caller: Caller
     endpoint: str
     """The backend whose endpoint it is; empty for the aggregate."""
+    check: Check | None = None
+    """Recognises the caller once more."""
 
     @property
     def account(self) -> str:
@@ -93,6 +97,7 @@ class Channel:
         self._requests: dict[asyncio.Task[None], ChannelResponder] = {}
         self._closing = False
         self._closed = False
+        self._why = End.CLIENT
 
     async def run(self) -> Ending:
         """Tell the client what changes until there is nothing more to say."""
@@ -131,6 +136,11 @@ class Channel:
         for task in self._requests:
             task.cancel()
 
+    def part(self, why: End) -> None:
+        """Have `run` end, and the session with it for this reason."""
+        self._why = why
+        self._outgoing.end(Ending.ENDED)
+
     async def settle(self) -> None:
         """After `close`: cancel what ran for the client, and end its session."""
         client, offer = self._client, self._entrance.find_offer()
@@ -142,7 +152,7 @@ class Channel:
                 params = {"requestId": msgspec.Raw(responder.request_id)}
                 await self._common.legacy.handle(visit, client, Envelope(CANCELLED, None, params, {}))
         self._requests.clear()
-        await self._common.legacy.end(client)
+        await self._common.legacy.end(client, self._reason)
 
     async def _live(self) -> Ending:
         try:
@@ -235,7 +245,12 @@ class Channel:
         """The session has ended before it was of use, or its client has gone."""
         self._outgoing.end(Ending.ENDED)
         if client is not None:
-            await self._common.legacy.end(client)
+            await self._common.legacy.end(client, self._reason)
+
+    @property
+    def _reason(self) -> End:
+        """Why the session ends with this channel."""
+        return End.STOP if self._why is End.CLIENT and self._common.streams.closing else self._why
 
     async def _hand_on(self, message: Envelope | Response, client: Client, last: Say | None) -> None:
         asked = message.id if isinstance(message, Envelope) else None

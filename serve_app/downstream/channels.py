@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from serve_app.downstream.channel import Channel, Common, Entrance
+from serve_app.downstream.door import Door
 from serve_app.downstream.outgoing import Write
 
 MAX_CHANNELS: Final = 10_000
@@ -34,6 +35,11 @@ class Channels:
     def __len__(self) -> int:
         """How many are open."""
         return len(self._open)
+
+    @property
+    def door(self) -> Door:
+        """What all that is said comes to."""
+        return self._common.door
 
     @property
     def full(self) -> bool:

@@ -1,6 +1,7 @@
 """What the downstream renderers share: where they are, whom they serve, and how a request gets to its backend."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -12,7 +13,7 @@ from actors.core.care import Care
 from actors.core.client import Client
 from actors.core.continuation import Continuation, Way
 from actors.core.headers import check_params
-from actors.core.limits.admission import STATUS, Refused
+from actors.core.limits.admission import STATUS, Reason, Refused
 from actors.core.listing import LIST_METHODS
 from actors.core.membership import ReplicaKey
 from actors.core.offer import Offer
@@ -29,9 +30,10 @@ from actors.core.view import BackendView
 from actors.core.where import Where
 from serve_app.bindings import Bindings, is_bound
 from serve_app.bound_flight import BoundFlight
-from serve_app.downstream.bridge import ANOTHER, answers_of, continued_params
+from serve_app.downstream.bridge import ANOTHER, answers_of, begun_params, continued_params
 from serve_app.downstream.passage import ERROR_STATUS, Passage, Ways
 from serve_app.downstream.responder import Responder
+from serve_app.downstream.standing import Check
 from serve_app.flight import Flight
 from serve_app.hedge import Course, Hedge
 from serve_app.http import Headers
@@ -56,6 +58,8 @@ class Visit(msgspec.Struct, frozen=True):
     """Whether the client can fetch what it missed with an event id."""
     raw: Mapping[bytes, bytes] = {}
     """All headers, lower-case names; none where there is no HTTP."""
+    check: Check | None = None
+    """Recognises whoever came once more; nothing where somebody else sees to that."""
 
     @property
     def principal(self) -> Principal:
@@ -150,6 +154,14 @@ class Door:
             await self.reject(visit, request, refused)
         return refused is None
 
+    @asynccontextmanager
+    async def hold(self, caller: Caller, what: Reason, verb: str, path: str) -> AsyncIterator[Refused | None]:
+        """See `Limiting.hold`; a refusal is remembered, of one who came so over HTTP."""
+        async with self.limiting.hold(caller.principal, what) as refusal:
+            if refusal is not None:
+                self.recorder.denied(caller.ip, verb, path, STATUS, refusal.message, caller.principal)
+            yield refusal
+
     async def is_absent(self, visit: Visit, request: Request) -> bool:
         """Whether this is the endpoint of one server that never said anything of itself; if so, that is the answer."""
         name = visit.offer.backend
@@ -184,7 +196,16 @@ class Door:
         *,
         trail: str | None = None,
     ) -> None:
-        passage = Passage(self.ways, flight, request, visit.responder, backend, resumable=visit.resumable, trail=trail)
+        passage = Passage(
+            self.ways,
+            flight,
+            request,
+            visit.responder,
+            backend,
+            resumable=visit.resumable,
+            trail=trail,
+            headers=visit.raw,
+        )
         started = self._clock()
         label = FailureKind.CANCELLED.value
         try:
@@ -237,6 +258,8 @@ class Door:
     def _open(self, visit: Visit, request: Request, route: Route, backend: BackendView) -> Course:
         client = request.client
         affinity = affinity_of(backend, client, route.owned.name, request.params, visit.raw)
+        if client.era is Era.MODERN and "inputResponses" in route.params:
+            route = msgspec.structs.replace(route, params=begun_params(route.params))
         call = request.call(route, request.time_limit(route, backend))
         retries = self.ways.retries
         if is_bound(client, backend):

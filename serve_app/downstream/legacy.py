@@ -18,11 +18,13 @@ from actors.core.request import Request
 from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_HANDSHAKE
 from actors.core.routing import ROUTED, Rejection
 from actors.core.session_book import Opening
+from actors.core.session_end import End
 from actors.core.session_state import SessionState
 from actors.core.sessions import NONCE_BYTES, Session, mint, read
 from serve_app.downstream.door import Door, Visit
 from serve_app.downstream.streams import Streams
 from serve_app.downstream.watch import can_be_followed, owner_of
+from serve_app.recording import UNAVAILABLE as UNRECORDED
 from serve_app.sessions import Sessions
 
 SESSION_SECONDS: Final = 24 * 3600.0
@@ -71,6 +73,9 @@ class Legacy:
             reason = "initialize needs params.protocolVersion"
             await self._door.reject(visit, request, Rejection(jsonrpc.INVALID_PARAMS, reason))
             return None
+        if self._door.recorder.refusing:
+            await self._door.reject(visit, request, UNRECORDED)
+            return None
         if not await self._door.admits(visit, request) or await self._door.is_absent(visit, request):
             return None
         nonce = self._token_bytes(NONCE_BYTES)
@@ -82,6 +87,7 @@ class Legacy:
             over = opening is Opening.OVER_QUOTA
             await self._door.reject(visit, request, limiting.refuse_session() if over else MANY_SESSIONS)
             return None
+        self._door.recorder.session_opened(visit.caller, nonce, client.endpoint)
         session_id = mint(
             self._secret,
             nonce=nonce,
@@ -103,9 +109,9 @@ class Legacy:
         self._sessions.touch(session.nonce)
         return _client(visit, session, state)
 
-    async def end(self, client: Client) -> None:
+    async def end(self, client: Client, why: End = End.CLIENT) -> None:
         """End a session, and what the servers keep for it."""
-        await self._sessions.end(client.session)
+        await self._sessions.end(client.session, why)
         self._door.links.cancel_origin(client.session)
 
     async def handle(self, visit: Visit, client: Client, message: Envelope | Response) -> None:

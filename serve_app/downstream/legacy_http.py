@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from actors.core import jsonrpc
 from actors.core.client import Client
 from actors.core.envelope import Envelope, Incoming, Malformed, Response
+from actors.core.limits.admission import STATUS, Reason
 from serve_app.downstream.batch import Batch
 from serve_app.downstream.door import Door, Visit
 from serve_app.downstream.legacy import Legacy
@@ -69,8 +70,9 @@ class LegacyHttp:
         """Open a stream: for what belongs to no request, or for the rest of an answer. Rungs, in order:
 
         1. The client takes streams, and has a session.
-        2. The event id of an answer leads back to it.
-        3. Any other event id is of a stream of ours, or there is none.
+        2. Its principal has not as many streams open as may be.
+        3. The event id of an answer leads back to it.
+        4. Any other event id is of a stream of ours, or there is none.
         """
         if not responder.streams:
             await _refuse(visit, 406, "GET opens a stream, and needs Accept: text/event-stream")
@@ -78,18 +80,25 @@ class LegacyHttp:
         client = await self._client(visit, None)
         if client is None:
             return
-        if last_event_id and not last_event_id.startswith(PREFIX):
-            followed = self._door.ways.trails.follow(client, last_event_id)
-            if followed is None:
-                await _refuse(visit, 400, "this Last-Event-ID was not given to this session")
+        path = f"/servers/{client.endpoint}/mcp" if client.endpoint else "/mcp"
+        async with self._door.hold(visit.caller, Reason.STREAMS, "GET", path) as refused:
+            if refused is not None:
+                await responder.finish(STATUS, jsonrpc.error_response(b"null", refused.error), refused.fields)
+            elif last_event_id and not last_event_id.startswith(PREFIX):
+                await self._resume(visit, responder, client, last_event_id)
+            elif self._streams.full:
+                await _refuse(visit, 503, "too many streams are open here; try again later")
             else:
-                await responder.keep_alive()  # a GET is answered with a stream, even if there is but one thing to say
-                await self._door.go_on(replace(visit, resumable=True), client, *followed)
-        elif self._streams.full:
-            await _refuse(visit, 503, "too many streams are open here; try again later")
+                await self._streams.run(responder, client, last_event_id, visit.check)
+                await responder.end()
+
+    async def _resume(self, visit: Visit, responder: HttpResponder, client: Client, last_event_id: str) -> None:
+        followed = self._door.ways.trails.follow(client, last_event_id)
+        if followed is None:
+            await _refuse(visit, 400, "this Last-Event-ID was not given to this session")
         else:
-            await self._streams.run(responder, client, last_event_id)
-            await responder.end()
+            await responder.keep_alive()  # a GET is answered with a stream, even if there is but one thing to say
+            await self._door.go_on(replace(visit, resumable=True), client, *followed)
 
     async def delete(self, visit: Visit, responder: HttpResponder) -> None:
         """End a session."""

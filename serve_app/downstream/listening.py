@@ -10,6 +10,7 @@ import msgspec
 
 from actors.core import jsonrpc
 from actors.core.jsonrpc import Object
+from actors.core.limits.admission import Reason
 from actors.core.offer import CHANGES, Offer
 from actors.core.request import Request
 from actors.core.routing import Rejection
@@ -17,6 +18,7 @@ from actors.core.tally import OK, CallLabels
 from actors.core.tasks import UNDECLARED, declares_tasks
 from serve_app.downstream.door import Door, Visit
 from serve_app.downstream.responder import KEEP_ALIVE_SECONDS
+from serve_app.downstream.standing import standing
 from serve_app.downstream.watch import Watch, Watches, can_be_followed
 
 ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
@@ -70,14 +72,22 @@ class Listening:
             await self._door.reject(visit, request, FULL)
         else:
             uris = [uri for uri in wanted.resource_subscriptions if can_be_followed(visit.offer, uri, request.client)]
-            watch = self._watches.open(request.client, wanted.lists(visit.offer))
-            try:
-                watch.follow(uris, missed=False)
-                await watch.begun()  # what changes after the acknowledgement is told
+            async with self._door.limiting.hold(visit.principal, Reason.STREAMS) as refused:
+                if refused is None:
+                    await self._listen(visit, request, wanted.lists(visit.offer), uris)
+                else:
+                    await self._door.reject(visit, request, refused)
+
+    async def _listen(self, visit: Visit, request: Request, lists: list[str], uris: list[str]) -> None:
+        watch = self._watches.open(request.client, lists)
+        try:
+            watch.follow(uris, missed=False)
+            await watch.begun()  # what changes after the acknowledgement is told
+            with standing(visit.check, watch.announcements.close, self._keep_alive_seconds):
                 await self._tell(visit, request, watch, uris)
-            finally:
-                watch.close()
-                self._door.tallying.tally.count(CallLabels("", request.method, OK), 0.0)
+        finally:
+            watch.close()
+            self._door.tallying.tally.count(CallLabels("", request.method, OK), 0.0)
 
     async def _tell(self, visit: Visit, request: Request, watch: Watch, uris: list[str]) -> None:
         meta = jsonrpc.raw({jsonrpc.SUBSCRIPTION_ID_KEY: jsonrpc.raw_bytes(request.id)})

@@ -11,6 +11,7 @@ from serve_app.downstream.door import Visit
 from serve_app.downstream.legacy_http import LegacyHttp
 from serve_app.downstream.modern import Modern
 from serve_app.downstream.responder import HttpResponder, accepts_streams
+from serve_app.downstream.standing import Check
 from serve_app.http import HttpRequest, refuse
 
 NO_REQUEST: Final = Malformed(
@@ -25,8 +26,8 @@ class McpHttp:
         self._modern = modern
         self._legacy = legacy
 
-    async def serve(self, request: HttpRequest, offer: Offer, caller: Caller) -> None:
-        """Answer one request. Rungs, in order:
+    async def serve(self, request: HttpRequest, offer: Offer, caller: Caller, check: Check | None = None) -> None:
+        """Answer one request; `check` is as in `Visit`. Rungs, in order:
 
         1. POST is of either era.
         2. GET and DELETE are of the handshake era, and nothing else is of any.
@@ -35,7 +36,8 @@ class McpHttp:
             BodyTooLarge, BodyTooSlow, ClientGone: see `read_body`.
         """
         responder = HttpResponder(request.send, streams=accepts_streams(request.headers.get(b"accept", b"")))
-        visit = Visit(offer, caller, headers.mcp_headers(request.raw_headers), responder, raw=request.headers)
+        named = headers.mcp_headers(request.raw_headers)
+        visit = Visit(offer, caller, named, responder, raw=request.headers, check=check)
         if request.method == "POST":
             await self._post(visit, responder, await request.body())
         elif request.method not in ("GET", "DELETE"):

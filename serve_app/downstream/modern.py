@@ -13,6 +13,7 @@ from actors.core.request import Request
 from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_MODERN, MODERN_REVISIONS
 from actors.core.routing import ROUTED, Rejection
 from actors.core.tasks import TASK_METHODS
+from serve_app.downstream.comeback import Comeback
 from serve_app.downstream.door import Door, Visit
 from serve_app.downstream.listening import Listening
 
@@ -23,9 +24,10 @@ ENVELOPE_KEYS: Final = (jsonrpc.PROTOCOL_VERSION_KEY, jsonrpc.CLIENT_CAPABILITIE
 class Modern:
     """Answers modern POSTs."""
 
-    def __init__(self, door: Door, listening: Listening) -> None:
+    def __init__(self, door: Door, listening: Listening, comeback: Comeback | None = None) -> None:
         self._door = door
         self._listening = listening
+        self._comeback = comeback
 
     async def serve(self, visit: Visit, envelope: Envelope) -> None:
         """Answer one of them."""
@@ -38,7 +40,7 @@ class Modern:
         if rejection is not None:
             await self._door.reject(visit, request, rejection)
         elif request.method in ROUTED or request.method in TASK_METHODS:
-            await self._door.pass_on(visit, request)
+            await self._pass_on(visit, request)
         elif not await self._door.admits(visit, request):
             return
         elif request.method in LIST_METHODS:
@@ -49,6 +51,15 @@ class Modern:
             await self._door.reject(visit, request, Rejection(jsonrpc.METHOD_NOT_FOUND, "Method not found"))
         elif not await self._door.is_absent(visit, request):
             await self._door.answer(visit, request, visit.offer.discover_result)
+
+    async def _pass_on(self, visit: Visit, request: Request) -> None:
+        denial = None
+        if self._comeback is not None and "inputResponses" in request.params:
+            denial = await self._comeback.wait(visit, request)
+        if denial is None:
+            await self._door.pass_on(visit, request)
+        else:
+            await self._door.reject(visit, request, Rejection(jsonrpc.INVALID_REQUEST, denial.reason))
 
 
 def client_of(visit: Visit, meta: Object) -> Client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,9 @@ from actors.core.tasks import with_own_id
 from actors.core.url_elicitation import url_requests, url_result
 from actors.core.view import BackendView
 from actors.core.where import Where
+from serve_app.connect.invitation import Invitations
 from serve_app.downstream.bridge import Bridge, input_required
+from serve_app.downstream.invited import invitation
 from serve_app.downstream.questions import Questions
 from serve_app.downstream.responder import Responder
 from serve_app.downstream.trails import Trails
@@ -55,7 +58,10 @@ GRACE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What passages share: how questions reach clients, how streams and tasks are found again, what retries cost."""
+    """What passages share: how questions reach clients, how streams and tasks are found again, what retries cost.
+
+    And where users are asked to go, so that a call can be made for them.
+    """
 
     bridge: Bridge
     questions: Questions
@@ -64,6 +70,7 @@ class Ways:
     retries: Retries
     keep_alive_seconds: float
     grace_seconds: float
+    invitations: Invitations
 
 
 class Passage:
@@ -79,8 +86,13 @@ class Passage:
         *,
         resumable: bool,
         trail: str | None = None,
+        headers: Mapping[bytes, bytes] | None = None,
     ) -> None:
-        """`resumable` says whether the client can come back for what it missed, `trail` is what it came back with."""
+        """`resumable` says whether the client can come back for what it missed, `trail` is what it came back with.
+
+        `headers` are those of its request, where it came over HTTP.
+        """
+        self._headers = headers or {}
         self._ways = ways
         self._flight = flight
         self._request = request
@@ -225,6 +237,11 @@ class Passage:
     async def _fail(self, failure: Failure) -> None:
         if failure.kind is FailureKind.SUPERSEDED and self._trail is not None:
             await self._responder.end()  # the client came back elsewhere, and an error here would count as its answer
+            return
+        if failure.kind is FailureKind.CONSENT:
+            client = self._request.client
+            url = self._ways.invitations.url(client.principal, failure.backend, self._headers)
+            await self._responder.finish(200, invitation(self._request, failure, url, self._ways.bridge))
             return
         error = failure_error(failure)
         code = jsonrpc.decode_error(error).code

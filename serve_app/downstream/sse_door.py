@@ -8,16 +8,20 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qs
 
 from actors.core import jsonrpc, sse
 from actors.core.envelope import Malformed, read_batch, read_message
+from actors.core.limits.admission import STATUS, Reason
 from actors.core.seal import NONCE_BYTES, Seal
+from actors.core.session_end import End
 from serve_app.downstream.channel import Entrance
 from serve_app.downstream.channels import Channels
 from serve_app.downstream.outgoing import Ending
 from serve_app.downstream.responder import KEEP_ALIVE_SECONDS, HttpResponder, accepts_streams
+from serve_app.downstream.standing import standing
 from serve_app.http import HttpRequest
 from serve_app.relay import Relay, decode_place, encode_place
 
@@ -54,7 +58,11 @@ class SseDoor:
         elif self._channels.full:
             await _refuse(responder, 503, "too many streams are open here; try again later")
         else:
-            await self._stream(responder, entrance)
+            async with self._channels.door.hold(entrance.caller, Reason.STREAMS, "GET", request.path) as refused:
+                if refused is None:
+                    await self._stream(responder, entrance)
+                else:
+                    await responder.finish(STATUS, jsonrpc.error_response(b"null", refused.error), refused.fields)
 
     async def post(self, request: HttpRequest, entrance: Entrance) -> None:
         """Take a message for a stream. Rungs, in order:
@@ -93,8 +101,10 @@ class SseDoor:
             await responder.stream(sse.event(f"{folder}/messages?session={session}".encode(), event="endpoint"))
             living = asyncio.create_task(channel.run())
             beating = asyncio.create_task(self._beat(responder))
+            over = partial(channel.part, End.REVOKED)
             try:
-                await asyncio.wait({living, beating}, return_when=asyncio.FIRST_COMPLETED)
+                with standing(entrance.check, over, self._keep_alive_seconds):
+                    await asyncio.wait({living, beating}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 living.cancel()
                 beating.cancel()

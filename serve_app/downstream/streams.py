@@ -13,6 +13,7 @@ from actors.core.offer import CHANGES
 from actors.core.session_state import SessionState
 from serve_app.downstream.passage import PRIMED_SINCE
 from serve_app.downstream.responder import KEEP_ALIVE_SECONDS, Responder
+from serve_app.downstream.standing import Check, standing
 from serve_app.downstream.watch import Watch, Watches
 from serve_app.sessions import Sessions
 
@@ -33,6 +34,11 @@ class Streams:
         """Whether no more streams can be opened."""
         return self._watches.full
 
+    @property
+    def closing(self) -> bool:
+        """Whether the gateway is about to end."""
+        return self._watches.closing
+
     def changed(self, nonce: bytes, state: SessionState | None) -> None:
         """A session has other subscriptions, or has ended."""
         watch = self._told.get(nonce)
@@ -49,10 +55,12 @@ class Streams:
         if watch is not None:
             await watch.begun()
 
-    async def run(self, responder: Responder, client: Client, last_event_id: str = "") -> None:
+    async def run(
+        self, responder: Responder, client: Client, last_event_id: str = "", check: Check | None = None
+    ) -> None:
         """Tell a session's client what changes, until the session ends; cancelled when the client goes away.
 
-        `last_event_id` is of an earlier stream of this kind.
+        `last_event_id` is of an earlier stream of this kind. `check` is looked at as often as it shows that it lives.
         """
         nonce = client.session
         state = await self._sessions.find(nonce, client.account)
@@ -64,7 +72,8 @@ class Streams:
         try:
             if state is not None:
                 watch.follow_only(state.subscriptions, missed=True)
-            await self._tell(responder, client, watch)
+            with standing(check, watch.announcements.close, self._keep_alive_seconds):
+                await self._tell(responder, client, watch)
         finally:
             watch.close()
             if self._told.get(nonce) is watch:

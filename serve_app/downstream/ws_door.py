@@ -5,17 +5,17 @@ No revision of MCP defines this transport; the subprotocol `mcp` and the frames 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from actors.core import jsonrpc
-from actors.core.caller import Caller
 from actors.core.envelope import Malformed
+from actors.core.session_end import End
 from serve_app.denial import Denial
 from serve_app.downstream.channel import Channel, Entrance
 from serve_app.downstream.channels import Channels
 from serve_app.downstream.outgoing import Ending
+from serve_app.downstream.standing import UNAUTHORIZED, Check, until_unwelcome
 from serve_app.http import JSON, Receive, Scope, Send
 
 PATH: Final = re.compile(r"(?:/servers/([^/]+))?/ws/?")
@@ -27,7 +27,7 @@ MAX_MALFORMED: Final = 3
 """Frames in a row that are no messages; whoever sends so many does not speak JSON-RPC."""
 
 CHECK_SECONDS: Final = 15.0
-"""Between two looks whether the client is still welcome; its credential may have expired or been revoked."""
+"""Between two looks whether the client is still welcome."""
 
 BINARY: Final = Malformed(jsonrpc.PARSE_ERROR, "a message is a text frame")
 DENIAL_EXTENSION: Final = "websocket.http.response"
@@ -44,7 +44,7 @@ class Parting:
 TOO_LARGE: Final = Parting(1009, "a message is too large")
 GARBAGE: Final = Parting(1007, f"{MAX_MALFORMED} frames in a row were no messages")
 FAILED: Final = Parting(1011, "the gateway failed on this connection; see its log")
-NOT_WELCOME: Final = 4401
+NOT_WELCOME: Final = 4000 + UNAUTHORIZED
 """As HTTP's 401."""
 
 PARTINGS: Final = {
@@ -52,9 +52,6 @@ PARTINGS: Final = {
     Ending.ENDED: Parting(1001, Ending.ENDED.value),
     Ending.UNREAD: Parting(1008, Ending.UNREAD.value),
 }
-
-Check = Callable[[], Awaitable[Caller | Denial]]
-"""Recognises the client once more."""
 
 
 class WsDoor:
@@ -90,7 +87,9 @@ class WsDoor:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-        parting = done.pop().result()
+            parting = done.pop().result()
+            if parting is not None and parting.code == NOT_WELCOME:
+                channel.part(End.REVOKED)
         if parting is not None:
             await part(send, parting)
 
@@ -116,11 +115,8 @@ class WsDoor:
         return None
 
     async def _watch(self, check: Check) -> Parting | None:
-        while True:
-            await asyncio.sleep(self._check_seconds)
-            found = await check()
-            if isinstance(found, Denial) and found.status == NOT_WELCOME - 4000:
-                return Parting(NOT_WELCOME, found.reason)
+        denial = await until_unwelcome(check, self._check_seconds)
+        return Parting(NOT_WELCOME, denial.reason)
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, denial: Denial) -> None:

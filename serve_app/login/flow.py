@@ -31,7 +31,8 @@ def log_in(
     metadata = _metadata_of(offered)
     state, nonce, verifier = (generate_token(SECRET_CHARS) for _ in range(3))
     names = metadata.authorization_response_iss_parameter_supported
-    with Redirect(state, offered.issuer, names_issuer=names) as redirect:
+    with Redirect() as redirect:
+        redirect.expect(state, offered.issuer, names_issuer=names)
         send(
             prepare_grant_uri(
                 metadata.authorization_endpoint,

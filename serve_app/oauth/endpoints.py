@@ -50,7 +50,9 @@ class Issuing(Protocol):
     async def log_in(self, grant: Grant) -> TokenPair | Declined:
         """See `Vault.log_in`."""
 
-    async def refresh(self, token: str, client: str, scopes: tuple[str, ...]) -> TokenPair | GrantFault:
+    async def refresh(
+        self, token: str, client: str, scopes: tuple[str, ...], resource: str | None = None
+    ) -> TokenPair | GrantFault:
         """See `Vault.refresh`."""
 
     async def end_text(self, token: str) -> Declined | None:
@@ -127,13 +129,14 @@ class OAuthEndpoints:
 
     async def _token(self, request: HttpRequest, form: Mapping[str, str]) -> Page | OAuthError:
         kind = form.get("grant_type", "")
-        resource = [form[name] for name in ("resource", "audience") if name in form]
-        if not all(self._audience.admits([each]) for each in resource):
-            return OAuthError("invalid_target", "tokens are for this gateway only")
+        named = {self._audience.path_of(form[name]) for name in ("resource", "audience") if name in form}
+        if None in named or len(named) > 1:
+            return OAuthError("invalid_target", "tokens are for this gateway, or for one of its endpoints")
+        resource = next(iter(named), None)
         if kind == REFRESH:
-            found = await self._refresh(form)
+            found = await self._refresh(form, resource)
         elif self._logins is not None and kind in self._logins.grant_types:
-            found = await self._log_in(self._logins, request, kind, form)
+            found = await self._log_in(self._logins, request, kind, form, resource or "")
         elif kind:
             found = OAuthError("unsupported_grant_type")
         else:
@@ -149,16 +152,16 @@ class OAuthEndpoints:
         }
         return Page(jsonrpc.encode(page | ({"issued_token_type": ACCESS_TOKEN} if kind == TOKEN_EXCHANGE else {})))
 
-    async def _refresh(self, form: Mapping[str, str]) -> TokenPair | OAuthError:
+    async def _refresh(self, form: Mapping[str, str], resource: str | None) -> TokenPair | OAuthError:
         token = form.get("refresh_token", "")
         if not token:
             return invalid("refresh_token is missing")
         scopes = tuple(form.get("scope", "").split())
-        found = await self._find_vault().refresh(token, form.get("client_id", ""), scopes)
+        found = await self._find_vault().refresh(token, form.get("client_id", ""), scopes, resource)
         return OAuthError(found.value) if isinstance(found, GrantFault) else found
 
     async def _log_in(
-        self, logins: LoginVerifier, request: HttpRequest, kind: str, form: Mapping[str, str]
+        self, logins: LoginVerifier, request: HttpRequest, kind: str, form: Mapping[str, str], resource: str
     ) -> TokenPair | OAuthError:
         if kind == TOKEN_EXCHANGE:
             if form.get("subject_token_type") != ID_TOKEN or not form.get("subject_token"):
@@ -172,7 +175,7 @@ class OAuthEndpoints:
         if isinstance(identity, OAuthError):
             self._recorder.logged_in(Caller(ANONYMOUS, request.ip), identity.status, identity.description)
             return identity
-        grant = identity.grant(scopes)
+        grant = msgspec.structs.replace(identity.grant(scopes), resource=resource)
         found = await self._find_vault().log_in(grant)
         status = 503 if isinstance(found, Declined) else 200
         self._recorder.logged_in(Caller(grant.principal(self._own.issuer), request.ip), status, identity.provider)

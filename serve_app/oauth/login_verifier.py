@@ -16,6 +16,7 @@ from actors.core.auth_settings import LoginSettings
 from actors.core.claims import Claims, Header, principal_of, read_claims, read_unverified
 from actors.core.json_once import decode_object
 from actors.core.oauth.id_token import ALGORITHMS, fault_of, issuer_of, person_fault
+from actors.core.oauth.provider_metadata import ProviderMetadata
 from actors.core.principal import MAX_CREDENTIAL_BYTES, Refusal
 from serve_app.fetch import fetch
 from serve_app.jwks import Fetch
@@ -73,8 +74,22 @@ class OpenIdLogins:
             return invalid("nonce is missing, or has not 22 to 128 letters and digits")
         if not REDIRECT.fullmatch(form.get("redirect_uri", "")):
             return invalid("redirect_uri must be http://127.0.0.1:PORT/callback")
-        answer = await provider.redeem(code, verifier, form["redirect_uri"])
-        return answer if isinstance(answer, OAuthError) else await self._identify(provider, answer, nonce)
+        return await self.redeem(provider.login.name, code, verifier, nonce, form["redirect_uri"])
+
+    async def redeem(
+        self, provider: str, code: str, verifier: str, nonce: str, redirect_uri: str
+    ) -> Identity | OAuthError:
+        """Who has logged in at a provider that there is, by the code that came to `redirect_uri`.
+
+        `verifier` and `nonce` are those with which the login was begun.
+        """
+        asked = self._providers[provider]
+        answer = await asked.redeem(code, verifier, redirect_uri)
+        return answer if isinstance(answer, OAuthError) else await self._identify(asked, answer, nonce)
+
+    async def metadata(self, provider: str) -> ProviderMetadata | OAuthError:
+        """What a provider that there is says of itself."""
+        return await self._providers[provider].metadata()
 
     async def _identify(self, provider: Provider, answer: CodeAnswer, nonce: str) -> Identity | OAuthError:
         login = provider.login

@@ -64,13 +64,19 @@ class Provider:
         self._read_at = 0.0
         self.keys = Jwks(issuer_of(login), login.issuer, self._fetch_keys, clock)
 
-    async def redeem(self, code: str, verifier: str, redirect_uri: str) -> CodeAnswer | OAuthError:
-        """Exchange a code (RFC 6749, section 4.1.3; RFC 7636, section 4.5). What the provider says stays here."""
+    async def metadata(self) -> ProviderMetadata | OAuthError:
+        """What the provider says of itself."""
         try:
-            metadata = await self._known()
+            return await self._known()
         except (OSError, ValueError) as error:
             log.warning("login_provider_unavailable", provider=self.login.name, reason=str(error))
             return UNAVAILABLE
+
+    async def redeem(self, code: str, verifier: str, redirect_uri: str) -> CodeAnswer | OAuthError:
+        """Exchange a code (RFC 6749, section 4.1.3; RFC 7636, section 4.5). What the provider says stays here."""
+        metadata = await self.metadata()
+        if isinstance(metadata, OAuthError):
+            return metadata
         form = {
             "grant_type": "authorization_code",
             "code": code,

@@ -37,6 +37,18 @@ class Audited:
             headers["Mcp-Name"] = params["name"]
         return httpx.post(self.running.url, json=modern(method, **params), headers=headers, timeout=30.0)
 
+    def opened(self) -> str:
+        """The id of a session that was just opened."""
+        about = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+        headers = {**KEY_HEADER, "Accept": "application/json, text/event-stream"}
+        return httpx.post(self.running.url, json=body, headers=headers, timeout=30.0).headers["mcp-session-id"]
+
+    def delete(self, session: str) -> int:
+        """Have a session end; gives the status."""
+        headers = {**KEY_HEADER, "Mcp-Session-Id": session, "Mcp-Protocol-Version": "2025-11-25"}
+        return httpx.delete(self.running.url, headers=headers, timeout=30.0).status_code
+
     def events(self) -> list[dict[str, Any]]:
         lines = self.file.read_bytes().split(b"\n") if self.file.exists() else []
         return [json.loads(line)["event"] for line in lines if line]
@@ -64,7 +76,8 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     folder = tmp_path_factory.mktemp("audited")
     file = folder / "log" / "audit.jsonl"
     echo = module("tests.support.echo_server")
-    with gateway(folder, {"kept": echo, "other": echo}, sections=sections(file)) as running:
+    servers = {"kept": echo, "other": echo, "pinned": {**echo, "pin": "on"}}
+    with gateway(folder, servers, sections=sections(file)) as running:
         yield Audited(running, file)
 
 
@@ -121,6 +134,43 @@ def test_the_log_is_good_while_it_is_written_and_events_are_counted(audited: Aud
 
     assert (verified.returncode, verified.stdout[:5]) == (0, "good:")
     assert "tools/list" in shown.stdout
+
+
+def test_what_a_server_says_of_its_tools_is_in_the_log_when_it_is_agreed_to(audited: Audited) -> None:
+    pinned = audited.awaited(lambda event: event["kind"] == "definition")
+    accepted = audited.running.only1mcp("accept", "pinned")
+    assert accepted.returncode == 0, accepted.stderr
+    agreed = audited.awaited(lambda event: (event["kind"], event.get("outcome")) == ("definition", "accepted"))
+
+    assert (pinned["outcome"], pinned["server"]) == ("pinned", "pinned")
+    assert agreed["server"] == "pinned"
+    assert agreed["detail"] == "1 tool"
+
+
+def test_a_session_begins_and_ends_once_whatever_becomes_of_the_router_meanwhile(audited: Audited) -> None:
+    opened = [audited.opened() for _ in range(2)]
+    ended = audited.delete(opened[0])
+    first = audited.awaited(lambda event: (event["kind"], event.get("outcome")) == ("session", "ended"))
+    router = next(pid for pid in audited.running.ray_processes() if _title(pid).startswith("ray::Router"))
+    os.kill(router, signal.SIGKILL)
+    deadline = time.monotonic() + 40.0
+    while not any(pid != router and _title(pid).startswith("ray::Router") for pid in audited.running.ray_processes()):
+        assert time.monotonic() < deadline, audited.running.output()[-3000:]
+        time.sleep(0.1)
+    ended_then = audited.delete(opened[1])
+    audited.awaited(
+        lambda event: (
+            (event["kind"], event.get("outcome")) == ("session", "ended") and event["session"] != first["session"]
+        )
+    )
+    shown = audited.only1mcp("tail", "--kind", "session")
+
+    told = [(event["session"], event["outcome"]) for event in audited.events() if event["kind"] == "session"]
+    assert (ended, ended_then) == (204, 204)
+    assert len(told) == len(set(told)) == 4
+    assert (first["detail"], first["by"]["subject"]) == ("client", "test")
+    assert shown.stdout.count("opened") == shown.stdout.count("ended  client") == 2
+    assert not any(session in shown.stdout for session in opened)
 
 
 def test_the_audit_goes_on_after_its_process_was_killed(audited: Audited) -> None:

@@ -56,16 +56,17 @@ def running(house: House) -> Iterator[GatewayProcess]:
         yield process
 
 
-def call(process: GatewayProcess, credential: str) -> int:
-    """The status of one call over a connection of its own."""
-    question = modern("tools/call", name="kept__echo", arguments={"text": "x"})
-    routing = {"Mcp-Method": "tools/call", "Mcp-Name": "kept__echo", "Authorization": f"Bearer {credential}"}
-    return httpx.post(process.url, json=question, headers={**MODERN_HEADERS, **routing}, timeout=30).status_code
+def call(process: GatewayProcess, credential: str, server: str = "") -> int:
+    """The status of one call over a connection of its own, at the endpoint of a server or at the aggregate."""
+    name, url = ("echo", process.server_url(server)) if server else ("kept__echo", process.url)
+    question = modern("tools/call", name=name, arguments={"text": "x"})
+    routing = {"Mcp-Method": "tools/call", "Mcp-Name": name, "Authorization": f"Bearer {credential}"}
+    return httpx.post(url, json=question, headers={**MODERN_HEADERS, **routing}, timeout=30).status_code
 
 
-def statuses(process: GatewayProcess, credential: str) -> set[int]:
+def statuses(process: GatewayProcess, credential: str, server: str = "") -> set[int]:
     """Those of many calls, so that every replica has answered some."""
-    return {call(process, credential) for _ in range(MANY)}
+    return {call(process, credential, server) for _ in range(MANY)}
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -106,6 +107,20 @@ def vault_pid(process: GatewayProcess) -> int:
     found = [pid for pid in process.ray_processes() if is_vault(pid)]
     assert len(found) == 1
     return found[0]
+
+
+def test_a_token_for_one_server_is_good_at_its_endpoint_and_nowhere_else(running: GatewayProcess) -> None:
+    text = said(running, "token", "issue", "narrow", "--server", "kept", "--scope", "only1mcp:admin")
+    headers = {"Authorization": f"Bearer {text}"}
+    elsewhere = [
+        httpx.get(f"{running.origin}{path}", headers=headers, timeout=30)
+        for path in ("/metrics", "/api/v1/admin/servers")
+    ]
+
+    assert statuses(running, text, "kept") == {200}
+    assert statuses(running, text) == {401}
+    assert statuses(running, text, "other") == {401}
+    assert [answer.status_code for answer in elsewhere] == [401, 401]
 
 
 def test_a_service_token_works_until_it_is_revoked_and_then_nowhere(running: GatewayProcess) -> None:

@@ -210,7 +210,7 @@ class BusFrames:
 
     def _to_stranger(self, mutator: Mutator) -> bool:
         """Whatever somebody says who does not hold the secret, he does not come in."""
-        served = self._new_served(ListenerHandshake(SECRET, b"l" * NONCE_BYTES))
+        served = self._new_served(ListenerHandshake({1: SECRET}, b"l" * NONCE_BYTES))
         wire = _Wire(served.link)
         served.link.connection_made(wire)
         self.last = b"".join(_spoilt(mutator, TO_ANYBODY) for _ in range(mutator.dice.choice((1, 2, 3))))

@@ -18,6 +18,7 @@ from actors.core.policy_settings import AssignmentSettings, PolicySettings, Role
 from actors.core.principal import Kind, Principal, Verdict
 from serve_app.admin.routes import Route
 from tests.support.admin_office import TOKEN, Office, judge_of, listening
+from tests.support.connect_office import ConnectOffice, connection_routes
 from tests.support.vault import VaultBox
 
 PREFIX = "/api/v1/admin"
@@ -38,7 +39,8 @@ def guarded() -> Office:
     """With a policy in which there is a role for each action."""
     roles = {role_of(action): RoleSettings(allow=(PermissionSettings(admin=(action,)),)) for action in ADMIN_ACTIONS}
     judge = judge_of(PolicySettings(roles=roles, assignments=(SOMEBODY,)))
-    return Office(verify=verify, vault=VaultBox(None).start(), judge=judge)
+    more = connection_routes(ConnectOffice(), verify)
+    return Office(verify=verify, vault=VaultBox(None).start(), judge=judge, more=more)
 
 
 async def described(office: Office) -> dict[str, Any]:

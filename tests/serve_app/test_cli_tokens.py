@@ -44,6 +44,13 @@ def test_a_token_goes_to_standard_output_alone(capsys: pytest.CaptureFixture[str
     assert claims["jti"] in err
 
 
+def test_a_token_can_be_for_one_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["token", "issue", "ci", "--server", "git"]) == 0
+
+    claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
+    assert claims["aud"].endswith("/servers/git/mcp")
+
+
 def test_what_was_issued_is_listed_and_revoked_by_its_id(capsys: pytest.CaptureFixture[str]) -> None:
     main(["token", "issue", "ci"])
     token = capsys.readouterr().out.strip()

@@ -186,3 +186,32 @@ def test_an_entry_that_is_added_has_credentials_too(tmp_path: Path) -> None:
     backend = read_entry("git", one()["mcpServers"]["git"], tmp_path, {})
 
     assert backend.auth is not None
+
+
+def test_users_with_credentials_of_their_own_need_no_client_and_no_gateway_that_signs(tmp_path: Path) -> None:
+    loaded = load_tree(tmp_path, one({"kind": "user"}))
+
+    backend = loaded.settings.backends[0]
+    assert backend.auth is not None
+    assert (backend.auth.kind, backend.auth.client_id) == (CredentialKind.USER, "")
+    assert backend.isolation is Isolation.PRINCIPAL
+    assert "auth user" in "".join(description(loaded.settings, loaded.written))
+
+
+@pytest.mark.parametrize(
+    ("auth", "sentence"),
+    [
+        ({"client_secret": "s3cret", "issuer": "https://as.example"}, "has a proof of the client, but no client_id"),
+        ({"client_id": "gw", "client_secret": "s3cret"}, "a secret is sent nowhere else"),
+        ({"client_id": " "}, "must not be empty"),
+        ({"token_url": "https://as.example/t"}, "is not all that is needed: use issuer"),
+        ({"audience": "x"}, "belongs to token_exchange"),
+    ],
+)
+def test_settings_of_users_that_cannot_work_or_could_leak_are_refused(
+    tmp_path: Path, auth: dict[str, Any], sentence: str
+) -> None:
+    problems = problems_of(tmp_path, one({"kind": "user", **auth}))
+
+    assert sentence in " ".join(problems)
+    assert "s3cret" not in "".join(problems)

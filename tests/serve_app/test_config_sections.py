@@ -161,6 +161,22 @@ def test_key_sets_and_api_keys_are_accepted(tmp_path):
         ({"issuers": [{**JWKS, "jwks_url": "jwks"}]}, "auth.issuers[0].jwks_url: must begin with http:// or https://"),
         ({"issuers": [{"issuer": "x", "jwks_url": "https://x"}]}, "auth.issuers[0].audience: is missing"),
         ({"issuers": [JWKS, JWKS]}, "auth.issuers: must not name one issuer twice"),
+        (
+            {
+                "issuers": [JWKS, {**JWKS, "issuer": "https://GW.example/"}],
+                "tokens": {},
+                "public_url": "https://gw.example",
+            },
+            "auth.issuers[1].issuer: is what the gateway calls itself in its own tokens: set `auth.tokens.issuer`",
+        ),
+        (
+            {"issuers": [{**JWKS, "issuer": "http://127.0.0.1:8080"}], "tokens": {}},
+            "auth.issuers[0].issuer: is what the gateway calls itself in its own tokens: set `auth.tokens.issuer`",
+        ),
+        (
+            {"issuers": [JWKS], "tokens": {"issuer": JWKS["issuer"]}, "public_url": "https://gw.example"},
+            "auth.issuers[0].issuer: is what the gateway calls itself in its own tokens: set `auth.tokens.issuer`",
+        ),
         ({"api_keys": [{"name": "ci", "hash": HASH}] * 2}, "auth.api_keys: must not use one name twice"),
         (
             {"api_keys": [{"name": "ci", "hash": "o1m_plain"}]},
@@ -195,3 +211,61 @@ def test_a_loopback_address_needs_no_authentication(host):
     settings = Settings(backends=demonstration().backends, server=ServerSettings(host=host))
 
     assert check_exposure(settings) is None
+
+
+def test_an_issuer_may_have_the_gateway_s_name_where_the_gateway_issues_nothing_or_calls_itself_otherwise(tmp_path):
+    theirs = {"issuers": [{**JWKS, "issuer": "https://gw.example"}], "public_url": "https://gw.example"}
+
+    assert load_tree(tmp_path, with_auth(theirs)).settings.auth
+    assert load_tree(tmp_path, with_auth({**theirs, "tokens": {"issuer": "https://tokens.example"}})).settings.auth
+
+
+# --- audit ---
+
+
+def with_audit(audit):
+    return {"mcpServers": {"web": HTTP}, "audit": audit}
+
+
+@pytest.mark.parametrize(
+    "syslog", ["127.0.0.1:514", "localhost:1", "log.example.com:65535", "[::1]:514", "/dev/log", "/nowhere/yet"]
+)
+def test_a_syslog_is_a_host_with_a_port_or_a_socket(tmp_path, syslog):
+    assert load_tree(tmp_path, with_audit({"syslog": syslog})).settings.audit.syslog == syslog
+
+
+@pytest.mark.parametrize(
+    "syslog",
+    [
+        "",
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:99999",
+        "localhost:syslog",
+        ":514",
+        "[]:514",
+        "::1:514",
+        "udp://localhost:514",
+        "me@localhost:514",
+        "two words:514",
+        "log/socket",
+        "localhost:514/x",
+        "localhost:\u0665",
+    ],
+)
+def test_a_syslog_that_cannot_be_reached_by_its_address_is_refused(tmp_path, syslog):
+    assert problems_of(tmp_path, with_audit({"syslog": syslog})) == [
+        "audit.syslog: must be host:port, with a port from 1 to 65535, or the path of a socket from the root on"
+    ]
+
+
+def test_a_path_that_no_socket_can_have_or_that_is_another_file_s_is_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+
+    assert problems_of(tmp_path, with_audit({"syslog": str(file)})) == ["audit.syslog: is not a socket"]
+    assert problems_of(tmp_path, with_audit({"syslog": "/" + "x" * 107})) == [
+        "audit.syslog: must be a path of at most 107 bytes"
+    ]

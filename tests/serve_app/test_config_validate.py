@@ -8,6 +8,7 @@ from serve_app.cli.validate import validate
 from serve_app.config import demonstration, description
 
 HASH = "sha256:" + "0" * 64
+LOGIN = {"name": "corp", "issuer": "https://id.example", "client_id": "gateway"}
 
 
 def run(tmp_path, tree, environ):
@@ -114,3 +115,53 @@ def test_the_demonstration_is_described_without_a_file():
         "server: http://127.0.0.1:8080/mcp, 1 ingress replica",
         "auth: none, everyone who can reach the address may come in",
     ]
+
+
+def test_what_may_be_done_how_much_of_it_and_what_is_remembered_has_its_lines(tmp_path):
+    tree = {
+        "mcpServers": {"web": {"url": "https://a.example/mcp"}},
+        "server": {"replicas": 2},
+        "auth": {"tokens": {}, "public_url": "https://gw.example", "logins": [LOGIN]},
+        "policy": {"assignments": [{"role": "viewer", "everyone": True}]},
+        "limits": {
+            "rates": [
+                {"name": "calm", "calls": 60},
+                {"name": "all", "calls": 1, "seconds": 0.5, "burst": 9, "by": ["global"], "tools": ["git_*", "x"]},
+                {"name": "each", "calls": 5, "by": ["role", "tool"], "roles": ["ops"]},
+            ],
+            "quotas": [
+                {"calls": 1, "sessions": 9, "streams": 3, "websockets": 2},
+                {"sessions": 1, "principals": ["svc-*"]},
+            ],
+        },
+        "audit": {
+            "file": str(tmp_path / "audit.jsonl"),
+            "syslog": "127.0.0.1:514",
+            "otlp_url": "https://otlp.example/v1/logs?key=s3cr3t",
+            "on_failure": "refuse",
+        },
+    }
+
+    code, out, errors = run(tmp_path, tree, {})
+
+    assert (code, errors) == (0, [])
+    assert out[2:] == [
+        "auth: tokens of its own (ES256), logins at corp",
+        "policy: 0 roles and 3 built in; 1 assignment of viewer; everyone is viewer",
+        "limit calm: 60 calls in 60 s, for each principal",
+        "limit all: 1 call in 0.5 s, up to 9 at once, for everyone together, of tools git_* x",
+        "limit each: 5 calls in 60 s, for each role and tool, of roles ops",
+        "quota: at most 1 call, 9 sessions, 3 streams, 2 WebSockets of a principal at the same time; "
+        "calls, streams, websockets in shares of 2 ingress replicas",
+        "quota: at most 1 session of a principal at the same time, of principals svc-*",
+        f"audit: {tmp_path / 'audit.jsonl'}, arguments: digest; calls are refused while it cannot be written; "
+        "also sent to syslog 127.0.0.1:514 and OTLP",
+    ]
+
+
+def test_one_ingress_replica_shares_a_quota_with_nobody(tmp_path):
+    tree = {"mcpServers": {"web": {"url": "https://a.example/mcp"}}, "limits": {"quotas": [{"streams": 1}]}}
+
+    _, out, _ = run(tmp_path, tree, {})
+
+    assert out[-1] == "quota: at most 1 stream of a principal at the same time"

@@ -14,9 +14,11 @@ from actors.core.outcome import FailureKind
 from actors.core.principal import Kind, Principal, Refusal, Verdict
 from actors.core.request import Request
 from actors.core.routing import Rejection
+from serve_app.downstream.ws_door import WsDoor
 from tests.support.admin_office import Office
 from tests.support.asgi import ask
 from tests.support.audit import KEY, WriterDouble, recording
+from tests.support.channel_clients import WsWire
 from tests.support.house import Plan, Replica, doorway, fail
 from tests.support.oauth_office import OAuthOffice
 from tests.support.posts import LegacyClient, ModernClient
@@ -120,7 +122,8 @@ async def test_lists_are_events_if_that_is_wanted_and_pings_are_none(lists: bool
         await client.ask("tools/list")
 
     written = await scene.events()
-    assert [(each["kind"], each["method"]) for each in written] == ([("list", "tools/list")] if lists else [])
+    opened, listed = ("session", "initialize"), ("list", "tools/list")
+    assert [(each["kind"], each["method"]) for each in written] == ([opened, listed] if lists else [opened])
     assert all(len(each["session"]) == 32 for each in written)
 
 
@@ -157,11 +160,12 @@ async def test_calls_and_lists_are_refused_while_the_audit_cannot_be_written_if_
 
         called = await good(gateway).call("git__echo")
         listed = await good(gateway).ask("tools/list")
+        opened = await LegacyClient(gateway, headers=[("authorization", "Bearer good")]).initialize()
         scene.writer.full = False
         await scene.auditing.send()
         again = await good(gateway).call("git__echo")
 
-    for refused in (called, listed):
+    for refused in (called, listed, opened):
         assert refused.json["error"]["data"] == {"reason": "audit_unavailable"}
     assert "result" in again.json
     assert len(replica.exchanges) == 2
@@ -198,6 +202,33 @@ async def test_what_is_done_by_the_admin_api_is_an_event_with_who_did_it() -> No
     assert [each["by"]["subject"] for each in written] == ["owner", "owner", "anonymous"]
 
 
+async def test_a_session_that_is_opened_is_an_event_with_who_and_where() -> None:
+    scene = Scene()
+    async with doorway(Replica(), plan=scene.plan) as gateway:
+        for path in ("/mcp", "/servers/git/mcp"):
+            await LegacyClient(gateway, path, headers=[("authorization", "Bearer good")]).initialize()
+
+    whole, one = await scene.events()
+    assert (whole["kind"], whole["outcome"], whole["by"]["subject"]) == ("session", "opened", "alice")
+    assert ("server" in whole, one["server"]) == (False, "git")
+    assert whole["session"] != one["session"]
+
+
+async def test_a_websocket_whose_credential_is_found_to_be_revoked_is_a_denial() -> None:
+    scene = Scene()
+    async with doorway(Replica(), plan=scene.plan) as gateway:
+        gateway.ingress._ws = WsDoor(gateway.assembly.channels, check_seconds=0.01)
+        wire: Any = WsWire(gateway, headers=[("authorization", "Bearer good")])
+        await wire.open()
+        wire.scope["headers"][:] = [(b"host", b"127.0.0.1:8080"), (b"authorization", b"Bearer revoked")]
+        await wire.ended()
+
+    (denied,) = await scene.events()
+    assert wire.code == 4401
+    assert (denied["kind"], denied["decision"], denied["outcome"]) == ("denial", "denied", "401")
+    assert (denied["name"], denied["method"]) == ("/ws", "WEBSOCKET")
+
+
 async def test_who_logs_in_and_who_cannot_are_remembered_without_what_they_sent() -> None:
     scene = Scene()
     office = OAuthOffice(VaultBox(None), recorder=scene.recorder)
@@ -224,3 +255,22 @@ async def test_nothing_is_administered_while_the_audit_cannot_be_written_if_that
     refused = await office.ask("POST", "/reload")
 
     assert refused.status == 503
+
+
+async def test_a_step_towards_a_users_consent_is_an_event_without_what_was_given() -> None:
+    scene = Scene()
+    caller = Caller(ALICE, "10.0.0.9")
+    scene.recorder.connected(caller, "begin", "git", "", success=True)
+    scene.recorder.connected(caller, "finish", "git", f"refused ?code={SECRET}", success=False)
+
+    begun, refused = await scene.events()
+
+    assert (begun["kind"], begun["method"], begun["server"], begun["by"]["subject"]) == (
+        "consent",
+        "begin",
+        "git",
+        "alice",
+    )
+    assert (begun["decision"], begun["outcome"], begun["ip"]) == ("allowed", "ok", "10.0.0.9")
+    assert (refused["decision"], refused["outcome"]) == ("denied", "error")
+    assert SECRET not in json.dumps(refused)

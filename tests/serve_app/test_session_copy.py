@@ -2,6 +2,7 @@
 
 from actors.core.binding import Binding
 from actors.core.recent_ends import KEEP_SECONDS
+from actors.core.session_end import End
 from actors.core.session_state import Bind, SessionState, SetLevel, changed, opened
 from serve_app.session_copy import SessionCopy
 from tests.support.session_router import Heard
@@ -89,7 +90,7 @@ def test_what_has_ended_is_told_as_an_end_and_as_nothing_else() -> None:
     copy = SessionCopy(Heard())
     copy.adopt(ONE, told=False)
     copy.adopt(TWO)
-    copy.end(ONE.nonce, 0.0, told=False)
+    copy.end(ONE.nonce, 0.0, End.CLIENT)
     before = copy.untold(9)
 
     copy.note_told(*before)
@@ -102,7 +103,7 @@ def test_what_has_ended_is_told_as_an_end_and_as_nothing_else() -> None:
 def test_an_end_is_forgotten_after_a_while_but_not_before_the_router_has_heard_of_it() -> None:
     copy = SessionCopy(Heard())
     copy.end(ONE.nonce, 0.0)
-    copy.end(TWO.nonce, 0.0, told=False)
+    copy.end(TWO.nonce, 0.0, End.CLIENT)
 
     copy.forget_old(KEEP_SECONDS)
 
@@ -117,7 +118,25 @@ def test_ends_that_cannot_be_told_are_bounded_too() -> None:
     copy = SessionCopy(Heard(), max_states=10)
 
     for number in range(100):
-        copy.end(number.to_bytes(16, "big"), 0.0, told=False)
+        copy.end(number.to_bytes(16, "big"), 0.0, End.CLIENT)
         copy.forget_old(0.0)
 
     assert len(copy.untold(1000)[1]) <= 10
+
+
+def test_the_reason_of_an_end_is_told_until_a_router_has_heard_it_and_never_after() -> None:
+    copy = SessionCopy(Heard())
+    copy.end(ONE.nonce, 0.0, End.REVOKED)
+    copy.end(TWO.nonce, 0.0)
+    both = (ONE.nonce, TWO.nonce)
+
+    before = copy.reasons(both)
+    copy.untell()
+    away = copy.reasons(both)
+    copy.note_told((), both)
+    copy.untell()
+    copy.end(TWO.nonce, 1.0, End.CLIENT)
+
+    assert before == away == {ONE.nonce: End.REVOKED}
+    assert set(copy.untold(9)[1]) == set(both)
+    assert copy.reasons(both) == {}

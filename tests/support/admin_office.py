@@ -25,6 +25,7 @@ from actors.vault import Vault
 from serve_app.admin.access import SCOPE_MISSING, Access, Judge, digest_of, permission_missing
 from serve_app.admin.api import AdminApi
 from serve_app.admin.credentials import Credentials
+from serve_app.admin.routes import Route
 from serve_app.authentication import Authentication, Verify
 from serve_app.denial import Denial
 from serve_app.http import HttpRequest, Receive, Scope, Send, header_map
@@ -95,8 +96,12 @@ class Office:
         recorder: Recorder | None = None,
         vault: Vault | None = None,
         judge: Judge | None = None,
+        more: Sequence[Route] = (),
     ) -> None:
-        """`servers` are those of the file; `environ` has the variables for entries; by default there is no policy."""
+        """`servers` are those of the file; `environ` has the variables for entries; by default there is no policy.
+
+        `more` are routes of others.
+        """
         self._vault = vault
         self.away = False
         """Whether the Router is."""
@@ -107,7 +112,7 @@ class Office:
         self.router = Router(settings, Naming.QUALIFIED, generation="g", metrics=RecordingMetrics())  # type: ignore[arg-type]
         credentials = None if vault is None else Credentials(self._find_vault, 90 * 86_400.0)
         access = Access(digest_of(TOKEN), Authentication(verify), judge or judge_of(None))
-        self.api = AdminApi(access, self._find_router, self.breakers.find, environ or {}, recorder, credentials)
+        self.api = AdminApi(access, self._find_router, self.breakers.find, environ or {}, recorder, credentials, more)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""

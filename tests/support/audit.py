@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from actors.audit_file import AuditFile, open_file
 from actors.audit_folder import all_files, ensure_key, head_path, lines_of, read_key
+from actors.auditing import Auditing
 from actors.core.audit.batch import Batch, Receipt
 from actors.core.audit.chain import Place, linked
 from actors.core.audit.event import Event, Kind, encoded
@@ -17,7 +18,6 @@ from actors.core.audit.keys import derived
 from actors.core.audit.verification import Broken, Verified, verify
 from actors.core.audit_settings import AuditSettings
 from actors.refs.gone import ActorGone
-from serve_app.auditing import Auditing
 from serve_app.recording import Recorder
 
 NOW = datetime(2026, 7, 28, 12, 0, tzinfo=UTC)

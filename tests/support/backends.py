@@ -20,8 +20,9 @@ from actors.core.membership import ReplicaKey
 from actors.core.outcome import Outcome
 from actors.core.resource_updates import LISTEN
 from actors.core.settings import BackendSettings
+from actors.credentials.consents import Consents
 from actors.transports.memory import MemoryTransport
-from tests.support.bus import SECRET, exchange_id
+from tests.support.bus import KEYS, exchange_id
 from tests.support.control_plane import RecordingRouter
 from tests.support.hand_clock import HandClock
 from tests.support.hand_timers import HandTimers
@@ -49,8 +50,8 @@ class World:
     """A Backend, its server, and an ingress with a link to it.
 
     `server` answers every conversation, or says why it cannot be reached; or `fresh` makes a server for each, or
-    `transports` a transport to a real one, and `transports_as` one for a principal. `placing` is its weight and zone.
-    With `moves_timers` the limits of calls are over when `timers` are told to go off.
+    `transports` a transport to a real one, and `transports_as` one for a principal, who agrees by way of `consents`.
+    `placing` is its weight and zone. With `moves_timers` the limits of calls are over when `timers` are told to go off.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class World:
         fresh: Callable[[], TableServer] | None = None,
         transports: Connect | None = None,
         transports_as: ConnectAs | None = None,
+        consents: Consents | None = None,
         beat_seconds: float = 5.0,
         placing: Mapping[str, Any] | None = None,
         moves_timers: bool = False,
@@ -84,11 +86,12 @@ class World:
             KEY,
             epoch="e1",
             node="n1",
-            secret=SECRET,
+            keys=KEYS,
             addresses=(address, "tcp:127.0.0.1:0"),
             router=self.router,
             connect=transports or self._connect,
             connect_as=transports_as,
+            consents=consents,
             clock=self.clock,
             call_later=self.timers if moves_timers else None,  # type: ignore[arg-type]
             dice=lambda: 0.0,
@@ -118,7 +121,7 @@ class World:
 
     async def dial(self) -> CallerLink:
         """Another link."""
-        return await dial(self.backend.status().address, SECRET, backend="git")
+        return await dial(self.backend.status().address, KEYS, backend="git")
 
 
 async def event_of(attachment: Attachment) -> Event:

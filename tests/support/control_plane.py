@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from actors.core.link_keys import LinkKeys
 from actors.core.load import Load
-from actors.core.membership import ReplicaKey, Status
+from actors.core.membership import Heard, ReplicaKey, Status
 from actors.core.tally import BackendFacts
 from actors.refs.gone import ActorGone
 
@@ -17,17 +18,27 @@ class RecordingRouter:
         self.knows = True
         """Whether it knows what a Backend said last."""
         self.gone = False
+        self.ring = LinkKeys()
+        """The link keys that it was told."""
+        self.link_keys_said: list[int] = []
+        """The newest that the Backend had, at each beat."""
 
     async def report(self, status: Status) -> None:
         if self.gone:
             raise ActorGone("RayActorError")
         self.statuses.append(status)
 
-    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load) -> bool:
+    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load, link_key: int) -> Heard:
         if self.gone:
             raise ActorGone("RayActorError")
         self.beats.append((key, epoch, sequence, load))
-        return self.knows
+        self.link_keys_said.append(link_key)
+        return Heard(self.knows, self.ring.number)
+
+    async def link_keys(self) -> LinkKeys:
+        if self.gone:
+            raise ActorGone("RayActorError")
+        return self.ring
 
 
 class RecordingMetrics:

@@ -13,7 +13,7 @@ from actors.bus.listener import Listener
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.view import BackendView, View
 from serve_app.links import Links
-from tests.support.bus import SECRET, RecordingBackend, until
+from tests.support.bus import KEYS, RecordingBackend, until
 
 BACKEND = "git"
 
@@ -31,7 +31,7 @@ class Ship(RecordingBackend):
     async def begin(self) -> None:
         """Live, at a place of its own, knowing nothing of the life before."""
         self.lives += 1
-        self._listener = Listener(SECRET, self, backend=BACKEND)
+        self._listener = Listener(KEYS, self, backend=BACKEND)
         self.address = await self._listener.start(f"unix:{Path(self._folder) / f'{self.key.index}.{self.lives}'}")
 
     def leave(self) -> None:
@@ -84,7 +84,7 @@ class Fleet:
     async def _dial(self, address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
         if self.harbour_closed:
             raise TimeoutError
-        link = await dial(address, SECRET, backend=backend, on_closed=on_lost)
+        link = await dial(address, KEYS, backend=backend, on_closed=on_lost)
         self.dialled.append(link)
         return link
 

@@ -43,7 +43,7 @@ from serve_app.proofs import Proofs
 from serve_app.reception import Reception
 from serve_app.recording import Recorder
 from serve_app.tallying import Tallying
-from tests.support.bus import SECRET, RecordingBackend, until
+from tests.support.bus import KEYS, SECRET, RecordingBackend, until
 from tests.support.hand_clock import HandClock
 from tests.support.session_router import SessionRouter
 
@@ -140,7 +140,7 @@ class Replica(RecordingBackend):
         )
 
     def _new_listener(self) -> Listener:
-        return Listener(SECRET, self, backend=self.key.backend)
+        return Listener(KEYS, self, backend=self.key.backend)
 
 
 class MetricsDouble:
@@ -253,7 +253,7 @@ class House:
         dialled: list[CallerLink] = []
 
         async def dial_backend(address: str, backend: str, on_lost: Callable[[str], None]) -> CallerLink:
-            link = await dial(address, SECRET, backend=backend, on_closed=on_lost)
+            link = await dial(address, KEYS, backend=backend, on_closed=on_lost)
             dialled.append(link)
             return link
 
@@ -267,6 +267,7 @@ class House:
             tallying,
             SECRET,
             find_router,
+            keys=KEYS,
             idle_seconds=1800.0,
             dice=random.Random(4).random,
             node="here",

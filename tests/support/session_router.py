@@ -1,11 +1,12 @@
 """A Router of which only the sessions and the limits are there: it can be away, hang, and restart with nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.core.limits.report import LimitReport, LimitShares
-from actors.core.session_book import Opening, SessionBook
+from actors.core.session_book import NO_REASONS, Opening, SessionBook
+from actors.core.session_end import End
 from actors.core.session_state import Change, Found, SessionNews, SessionState
 from actors.refs.gone import ActorGone
 from actors.refs.router import RouterRef
@@ -80,9 +81,11 @@ class SessionRouter:
         await self._reached("touch")
         self.desk.touch(nonces)
 
-    async def tell_sessions(self, states: Sequence[SessionState], ended: Sequence[bytes]) -> None:
+    async def tell_sessions(
+        self, states: Sequence[SessionState], ended: Sequence[bytes], reasons: Mapping[bytes, End] = NO_REASONS
+    ) -> None:
         await self._reached("tell")
-        self.desk.tell(states, ended)
+        self.desk.tell(states, ended, reasons)
 
     async def session_news(self, generation: str, after: int) -> SessionNews:
         return await self.desk.news(generation, after)
