@@ -124,12 +124,17 @@ class Consents:
         return ""
 
     async def has(self, principal: str) -> bool:
-        """See `Backend.has_consent`.
+        """See `Backend.has_consent`: to all that the server is known to need.
 
         Raises:
             CredentialError: it cannot be looked at.
         """
-        return bool(await self._keeper.credential_issuers(principal, self._backend))
+        await self._tokens.noted(principal)
+        for issuer in await self._keeper.credential_issuers(principal, self._backend):
+            agreement = read_agreement(await self._keeper.credential(principal, self._backend, issuer))
+            if agreement is not None and agreement.suffices:
+                return True
+        return False
 
     async def _begun(self, principal: str, redirect_uri: str, document_url: str) -> ConsentBegun:
         place, server = await self._asked()

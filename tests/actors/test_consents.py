@@ -16,7 +16,7 @@ from actors.credentials.consents import NOT_OURS, OVER, USED
 from actors.credentials.keeper import GONE, KeptCredentials
 from actors.refs.gone import ActorGone
 from actors.transports.authorization import ConsentError
-from tests.actors.test_user_tokens import replicas
+from tests.actors.test_user_tokens import WRITE, replicas
 from tests.support.consent_office import BACK, ConsentOffice
 from tests.support.hand_clock import HandClock
 from tests.support.vault import VaultBox
@@ -261,6 +261,18 @@ async def test_a_consent_is_dropped_also_while_everybody_else_is_away_and_twice(
 
         assert ends == ["", ""]
         assert not await fresh.consents.has("ada")
+
+
+async def test_who_must_agree_to_more_has_not_agreed_until_they_do() -> None:
+    async with replicas() as (_, _, _, (office,)):
+        await office.connect("ada")
+        with pytest.raises(ConsentError):
+            office.tokens.refused("ada", await office.tokens.token("ada"), 403, WRITE, again=True)
+
+        before = await office.consents.has("ada")
+        await office.connect("ada")
+
+        assert (before, await office.consents.has("ada")) == (False, True)
 
 
 async def test_without_a_vault_everything_says_so_and_nothing_is_redeemed() -> None:

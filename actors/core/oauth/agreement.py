@@ -33,6 +33,11 @@ class Agreement(msgspec.Struct, frozen=True):
         """Without the tokens."""
         return f"Agreement(resource={self.resource!r}, expires_at={self.expires_at!r})"
 
+    @property
+    def suffices(self) -> bool:
+        """Whether the user was asked for all that the server is known to need."""
+        return set(self.wanted) <= {*self.asked}
+
     def renewed(self, token: AccessToken, now: float) -> "Agreement":
         """With another token. One that comes without a new refresh token leaves the old one good (RFC 6749, 6)."""
         return msgspec.structs.replace(
