@@ -20,7 +20,7 @@ from actors.conversation import Connect, ConnectAs
 from actors.conversations import Conversations
 from actors.core.breaker import Breaker, State
 from actors.core.call import Call
-from actors.core.consent import ConsentBegun
+from actors.core.consent import FOR_LISTS, ConsentBegun, giver_of
 from actors.core.conversation_key import ConversationKey
 from actors.core.expiring import Expiring
 from actors.core.load import Load
@@ -30,7 +30,6 @@ from actors.core.resource_updates import LISTEN
 from actors.core.settings import BackendSettings
 from actors.core.tokens.issued import Declined, No
 from actors.credentials.consents import Consents
-from actors.credentials.user_tokens import FOR_LISTS
 from actors.heartbeat import BEAT_SECONDS, Heartbeat
 from actors.link_key_fetch import fetch_link_keys
 from actors.refs.router import RouterRef
@@ -198,7 +197,7 @@ class Backend:
         """
         if self._consents is None:
             return Declined(No.WRONG, NO_CONSENTS)
-        return await self._consents.begin(principal, redirect_uri, document_url)
+        return await self._consents.begin(giver_of(principal), redirect_uri, document_url)
 
     async def finish_consent(self, principal: str, state: str, code: str, issuer: str) -> str:
         """Redeem the code that came back, and keep the tokens for this principal; why not, or nothing.
@@ -208,8 +207,9 @@ class Backend:
         """
         if self._consents is None:
             return NO_CONSENTS
-        fault = await self._consents.finish(principal, state, code, issuer)
-        if not fault and principal == FOR_LISTS:
+        giver = giver_of(principal)
+        fault = await self._consents.finish(giver, state, code, issuer)
+        if not fault and giver == FOR_LISTS:
             self._supervisor.hurry()
         return fault
 
@@ -221,7 +221,7 @@ class Backend:
         """
         if self._consents is None:
             return NO_CONSENTS
-        fault = await self._consents.drop(principal)
+        fault = await self._consents.drop(giver_of(principal))
         self._conversations.end_principal(principal)
         return fault
 
@@ -231,7 +231,7 @@ class Backend:
         Raises:
             CredentialError: the Vault does not answer.
         """
-        return self._consents is not None and await self._consents.has(principal)
+        return self._consents is not None and await self._consents.has(giver_of(principal))
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new calls, let the running ones finish for a while, then end the server.

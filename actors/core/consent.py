@@ -1,6 +1,21 @@
 """What a user's browser is sent to, so that the user lets the gateway act for them at a server."""
 
+from typing import Final
+
 import msgspec
+
+from actors.core.principal import ANONYMOUS
+
+FOR_LISTS: Final = ""
+"""The principal in whose name the conversation is held that reads the lists: the operator's consent, or nobody's."""
+
+
+def giver_of(principal: str) -> str:
+    """Whose consent the calls of a principal (`Principal.key`) need.
+
+    Where callers are not told apart there is one user, who is the operator, too, and agrees once.
+    """
+    return FOR_LISTS if principal == ANONYMOUS.key else principal
 
 
 class ConsentBegun(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from actors.core.consent import FOR_LISTS, giver_of
 from actors.core.credential_settings import CredentialSettings
 from actors.core.expiring import Expiring
 from actors.core.oauth.agreement import Agreement
@@ -26,9 +27,6 @@ LOOK_SECONDS: Final = 30.0
 
 LOOK_LIMIT: Final = 60.0
 """Seconds for one look, whoever waits for another replica."""
-
-FOR_LISTS: Final = ""
-"""The principal in whose name the conversation is held that reads the lists: the operator's consent, or nobody's."""
 
 MORE: Final = "it wants more than the user has agreed to"
 
@@ -219,10 +217,13 @@ class UserCredential:
         """See `Credential.authorization`."""
         if not self._principal and not self._may_be_nobody:
             raise CredentialError("it is not known who calls")
-        token = await self._tokens.token(self._principal)
+        token = await self._tokens.token(giver_of(self._principal))
+        if not token and not self._may_be_nobody:
+            raise ConsentError(NOT_YET)
         return f"{SCHEME}{token}" if token else ""
 
     def refused(self, authorization: str, status: int, challenges: Sequence[str], *, again: bool) -> bool:
         """See `Credential.refused`."""
         token = authorization.removeprefix(SCHEME)
-        return self._tokens.refused(self._principal, token, status, read_challenge(challenges), again=again)
+        giver = giver_of(self._principal)
+        return self._tokens.refused(giver, token, status, read_challenge(challenges), again=again)

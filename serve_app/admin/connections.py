@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from actors.core.caller import Caller
+from actors.core.consent import FOR_LISTS
 from actors.core.principal import ANONYMOUS
 from actors.core.tokens.issued import Declined, No
 from actors.core.url_guard import is_loopback
-from actors.credentials.user_tokens import FOR_LISTS
 from serve_app.admin.access import OWNER
 from serve_app.admin.answer import Answer, error
 from serve_app.admin.routes import Asked, Route

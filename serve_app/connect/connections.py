@@ -5,11 +5,10 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from actors.core.caller import Caller
-from actors.core.consent import ConsentBegun
+from actors.core.consent import FOR_LISTS, ConsentBegun
 from actors.core.membership import ReplicaKey
 from actors.core.tokens.issued import Declined
 from actors.core.view import View
-from actors.credentials.user_tokens import FOR_LISTS
 from actors.refs.gone import ActorGone
 from serve_app.recording import Recorder
 

@@ -13,6 +13,7 @@ from actors.core.consent import ConsentBegun
 from actors.core.endpoints import HttpEndpoint
 from actors.core.membership import ReplicaState
 from actors.core.outcome import Failure, FailureKind
+from actors.core.principal import ANONYMOUS
 from actors.core.settings import BackendSettings, Isolation
 from tests.actors.test_authorized_calls import ADA, BOB, call_as, holder
 from tests.actors.test_token_source import Statements
@@ -68,6 +69,22 @@ async def test_a_server_that_lists_nothing_for_nobody_says_what_to_do_and_is_the
     assert refused.kind is FailureKind.UNAVAILABLE
     assert listing is not None
     assert len(listing.tools) == 1
+
+
+async def test_where_callers_are_not_told_apart_one_consent_is_for_the_lists_and_the_calls() -> None:
+    async with consent_world() as tokens, backend_of(tokens) as world:
+        await connect(world, tokens, ANONYMOUS.key, "ada")
+        await eventually(lambda: is_up(world))
+
+        answer = await call_as(world, ANONYMOUS.key)
+        shared = await world.backend.has_consent(OPERATOR)
+        dropped = await world.backend.drop_consent(ANONYMOUS.key)
+        refused = await call_as(world, ANONYMOUS.key)
+
+        assert holder(answer) == "ada"
+        assert (shared, dropped) == (True, "")
+        assert isinstance(refused, Failure)
+        assert refused.kind is FailureKind.CONSENT
 
 
 async def test_a_server_that_greets_everybody_and_lists_for_nobody_is_not_there_with_nothing() -> None:

@@ -196,16 +196,15 @@ async def test_each_user_agrees_for_themselves_in_the_way_that_their_client_know
 async def test_where_callers_are_not_told_apart_whoever_sits_there_agrees_for_all(tmp_path: Path) -> None:
     async with world_of(tmp_path, free_port(), {}) as world:
         home, at = world.folder / "owner", ("--port", str(world.running.port))
-        await world.connect("operator", home, *at, "--for-lists")
+        await world.connect("ada", home, *at)
         await wait_until(lambda: world.lists("anybody"))
-
-        refused = await world.call_of("anybody", "2025-11-25", URLS)
-        (elicitation,) = refused["error"]["data"]["elicitations"]
-        given = await world.browse("ada", elicitation["url"])
         first = await world.call("anybody")
+
         await asyncio.to_thread(said, home, "disconnect", "git", *at)
         await wait_until(lambda: world.is_asked("anybody"))
-        await world.connect("bob", home, *at)
+        refused = await world.call_of("anybody", "2025-11-25", URLS)
+        (elicitation,) = refused["error"]["data"]["elicitations"]
+        given = await world.browse("bob", elicitation["url"])
         second = await world.call("anybody")
 
     assert "You are connected" in given.text
