@@ -7,13 +7,15 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.support.turns import turn_of
+
 settings.register_profile("unhurried", deadline=None)  # how long an example takes on a busy machine says nothing of it
 settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that kill something under load come last: with several workers, the others are done by then."""
-    items.sort(key=lambda item: item.nodeid.startswith("tests/cluster/"))
+    items.sort(key=lambda item: turn_of(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -21,6 +23,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """What `-n` spreads, and how."""
     from tests.support.two_workers import GatewaysTogether
 
+    config.option.loadscopereorder = False  # what is large is not what comes first
     return GatewaysTogether(config, log)
 
 

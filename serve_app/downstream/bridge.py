@@ -122,9 +122,13 @@ def answers_of(params: Object) -> list[tuple[int, bytes]]:
     return answers
 
 
-def begun_params(params: Object) -> Object:
-    """The parameters of a call that is begun: what a client answers then was asked by the gateway, and not a server."""
-    return {key: value for key, value in params.items() if key != "inputResponses"}
+def without_answer(params: Object, key: str) -> Object:
+    """The parameters without the answer to what the gateway itself asked under this key; all others are a server's."""
+    given = _given(params)
+    if given.pop(key, None) is None:
+        return params
+    others = {name: value for name, value in params.items() if name != "inputResponses"}
+    return others | {"inputResponses": jsonrpc.raw(given)} if given else others
 
 
 def is_declined(params: Object, key: str) -> bool:
@@ -138,13 +142,19 @@ def is_accepted(params: Object, key: str) -> bool:
 
 
 def _action(params: Object, key: str) -> str | None:
-    if "inputResponses" not in params:
-        return None
     try:
-        given = jsonrpc.decode_object(jsonrpc.decode_object(params["inputResponses"]).get(key, b"{}"))
+        answer = jsonrpc.decode_object(_given(params).get(key, b"{}"))
     except msgspec.DecodeError:
         return None
-    return jsonrpc.text(given.get("action"))
+    return jsonrpc.text(answer.get("action"))
+
+
+def _given(params: Object) -> Object:
+    """The answers that a retry brings, by the key of each; none if they have not that form."""
+    try:
+        return jsonrpc.decode_object(params["inputResponses"]) if "inputResponses" in params else {}
+    except msgspec.DecodeError:
+        return {}
 
 
 def continued_params(continued: Continuation, params: Object) -> Object:

@@ -30,7 +30,8 @@ from actors.core.view import BackendView
 from actors.core.where import Where
 from serve_app.bindings import Bindings, is_bound
 from serve_app.bound_flight import BoundFlight
-from serve_app.downstream.bridge import ANOTHER, answers_of, begun_params, continued_params
+from serve_app.downstream.bridge import ANOTHER, answers_of, continued_params, without_answer
+from serve_app.downstream.invited import KEY
 from serve_app.downstream.passage import ERROR_STATUS, Passage, Ways
 from serve_app.downstream.responder import Responder
 from serve_app.downstream.standing import Check
@@ -258,8 +259,8 @@ class Door:
     def _open(self, visit: Visit, request: Request, route: Route, backend: BackendView) -> Course:
         client = request.client
         affinity = affinity_of(backend, client, route.owned.name, request.params, visit.raw)
-        if client.era is Era.MODERN and "inputResponses" in route.params:
-            route = msgspec.structs.replace(route, params=begun_params(route.params))
+        if client.era is Era.MODERN and backend.personal:
+            route = msgspec.structs.replace(route, params=without_answer(route.params, KEY))
         call = request.call(route, request.time_limit(route, backend))
         retries = self.ways.retries
         if is_bound(client, backend):

@@ -19,8 +19,8 @@ from actors.core.time_limit import TOOLS_CALL
 from actors.core.url_elicitation import url_error, url_requests, url_result
 from serve_app.downstream.bridge import CONTINUED, Bridge, is_declined
 
-KEY: Final = "connect"
-"""The name of the question among those of an `input_required`."""
+KEY: Final = "only1mcp/connect"
+"""The name of the question among those of an `input_required`; no server's own has it."""
 
 ID_BYTES: Final = 16
 

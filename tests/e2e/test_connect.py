@@ -11,6 +11,7 @@ import httpx
 import pytest
 from mcp.server.auth.provider import AccessToken
 
+from serve_app.downstream.invited import KEY
 from tests.actors.test_user_oidc import IssuedVerifier
 from tests.e2e.test_login import SECONDS, command, log_in, said
 from tests.support.gateway_process import GatewayProcess, gateway
@@ -150,10 +151,10 @@ async def test_each_user_agrees_for_themselves_in_the_way_that_their_client_know
     await wait_until(lambda: world.lists("ada"))
 
     asked = await world.call("ada")
-    page = asked["inputRequests"]["connect"]["params"]["url"]
+    page = asked["inputRequests"][KEY]["params"]["url"]
     phished = await world.browse("bob", page)
     unmoved = await world.call("ada")
-    waiting = asyncio.create_task(world.call("ada", inputResponses={"connect": {"action": "accept"}}))
+    waiting = asyncio.create_task(world.call("ada", inputResponses={KEY: {"action": "accept"}}))
     given = await world.browse("ada", page)
     connected = await waiting
 

@@ -14,6 +14,7 @@ from actors.core.tokens.revocations import Revocation, Revocations, Target
 from actors.refs.gone import ActorGone
 from serve_app.connect.ticket import Tickets
 from serve_app.downstream.comeback import Comeback
+from serve_app.downstream.invited import KEY
 from tests.support.bus import SECRET, until
 from tests.support.hand_clock import HandClock
 from tests.support.hand_sleep import HandSleep
@@ -42,7 +43,7 @@ class Unconnected:
         (echo if self.connected else consent)(exchange)
 
 
-ACCEPTED = {"name": "git__echo", "arguments": {"a": 1}, "inputResponses": {"connect": {"action": "accept"}}}
+ACCEPTED = {"name": "git__echo", "arguments": {"a": 1}, "inputResponses": {KEY: {"action": "accept"}}}
 META = modern_meta(**{CAPABILITIES_KEY: URLS})
 
 
@@ -89,12 +90,13 @@ def opened(url: str) -> str:
 async def test_a_modern_client_is_asked_to_open_the_page_and_its_retry_is_the_call_from_the_beginning() -> None:
     server = Unconnected()
     meta = modern_meta(**{CAPABILITIES_KEY: URLS})
-    async with doorway(Replica(behave=server)) as gateway:
+    async with doorway(Replica(behave=server), plan=PERSONAL) as gateway:
+        Users(gateway, server).connected = True
         client = ModernClient(gateway)
         asked = (await client.call("git__echo", {"a": 1}, meta=meta)).json["result"]
         again = (await client.call("git__echo", {"a": 1}, meta=meta)).json["result"]
         server.connected = True
-        answers = {"connect": {"action": "accept"}}
+        answers = {KEY: {"action": "accept"}}
         params = {"name": "git__echo", "arguments": {"a": 1}, "inputResponses": answers}
         done = (await client.ask("tools/call", params, meta=meta)).json["result"]
 
@@ -104,14 +106,14 @@ async def test_a_modern_client_is_asked_to_open_the_page_and_its_retry_is_the_ca
     assert (request["method"], request["params"]["mode"]) == ("elicitation/create", "url")
     assert "'git'" in request["params"]["message"]
     assert opened(request["params"]["url"]) == "anonymous:0::anonymous"
-    assert again["inputRequests"]["connect"]["params"]["url"] != request["params"]["url"]
+    assert again["inputRequests"][KEY]["params"]["url"] != request["params"]["url"]
     assert done["got"] == {"a": 1}
     assert [each.get("inputResponses") for each in server.params] == [None] * 3
 
 
 @pytest.mark.parametrize("action", ["decline", "cancel"])
 async def test_a_user_who_does_not_want_to_is_not_asked_again_at_once(action: str) -> None:
-    params = {"name": "git__echo", "arguments": {}, "inputResponses": {"connect": {"action": action}}}
+    params = {"name": "git__echo", "arguments": {}, "inputResponses": {KEY: {"action": action}}}
     async with doorway(Replica(behave=consent)) as gateway:
         answered = await ModernClient(gateway).ask("tools/call", params, meta=modern_meta(**{CAPABILITIES_KEY: URLS}))
 
@@ -162,15 +164,31 @@ async def test_a_modern_client_that_opens_no_urls_is_not_asked_to() -> None:
     assert START in read["message"]
 
 
-async def test_what_a_client_answers_unasked_is_not_a_servers_business() -> None:
+@pytest.mark.parametrize("plan", [PERSONAL, Plan()])
+async def test_what_a_server_asked_itself_is_answered_to_it_and_what_the_gateway_asked_is_not(plan: Plan) -> None:
     server = Unconnected()
     server.connected = True
-    params = {"name": "git__echo", "arguments": {"a": 2}, "inputResponses": {"x": {"action": "accept"}}}
-    async with doorway(Replica(behave=server)) as gateway:
+    theirs = {"connect": {"action": "accept"}, "x": {"odd": [1]}}
+    sent = {**theirs, KEY: {"action": "decline"}} if plan is PERSONAL else theirs
+    params = {"name": "git__echo", "arguments": {"a": 2}, "inputResponses": sent}
+    async with doorway(Replica(behave=server), plan=plan) as gateway:
         answered = await ModernClient(gateway).ask("tools/call", params)
 
     assert answered.json["result"]["got"] == {"a": 2}
-    assert server.params == [{"name": "echo", "arguments": {"a": 2}}]
+    assert server.params == [{"name": "echo", "arguments": {"a": 2}, "inputResponses": theirs}]
+
+
+@pytest.mark.parametrize("odd", [7, "x", [], {KEY: 7}])
+async def test_answers_of_no_form_are_a_servers_business(odd: Any) -> None:
+    server = Unconnected()
+    server.connected = True
+    params = {"name": "git__echo", "arguments": {"a": 2}, "inputResponses": odd}
+    async with doorway(Replica(behave=server), plan=PERSONAL) as gateway:
+        answered = await ModernClient(gateway).ask("tools/call", params)
+
+    assert answered.json["result"]["got"] == {"a": 2}
+    rest = {} if isinstance(odd, dict) else {"inputResponses": odd}
+    assert server.params == [{"name": "echo", "arguments": {"a": 2}, **rest}]
 
 
 async def test_a_call_waits_while_its_user_is_at_the_page_and_goes_on_when_they_are_done() -> None:
