@@ -21,7 +21,6 @@ from actors.core.membership import ReplicaKey
 from actors.core.needs import PLACEABLE_BYTES
 from actors.core.principal import Verdict
 from actors.core.settings import Settings
-from actors.core.tokens.key_ring import longest_seconds
 from actors.core.tokens.own_issuer import OwnIssuer, own_issuer
 from actors.core.view import View
 from actors.garbage import calm_collector
@@ -31,11 +30,7 @@ from actors.runtime.find import find_audit, find_backend, find_metrics, find_rou
 from serve_app.admin.access import Access
 from serve_app.admin.api import AdminApi
 from serve_app.admin.connections import ConnectionRoutes
-from serve_app.admin.credentials import Credentials
 from serve_app.auth import Auth
-from serve_app.authentication import Authentication
-from serve_app.challenges import Challenges
-from serve_app.connect.browser_login import BrowserLogins
 from serve_app.connect.connections import Connections
 from serve_app.connect.cookies import Cookies
 from serve_app.connect.door import ConnectDoor
@@ -46,15 +41,12 @@ from serve_app.http import Receive, Scope, Send
 from serve_app.ingress import Ingress
 from serve_app.limiting import Limiting
 from serve_app.links import Links
-from serve_app.metadata import Metadata
-from serve_app.oauth.endpoints import OAuthEndpoints
-from serve_app.oauth.login_verifier import OpenIdLogins
 from serve_app.outlook import Outlook
 from serve_app.own_tokens import OwnTokens
 from serve_app.own_url import OwnUrl
 from serve_app.peer import Whence
-from serve_app.proofs import Proofs
 from serve_app.reception import Reception
+from serve_app.recognition import recognition_of
 from serve_app.recording import recorder_of
 from serve_app.tallying import Tallying
 
@@ -114,8 +106,8 @@ class IngressReplica:
         replicas = settings.server.replicas
         self._limiting = Limiting(settings.limits, find_router, self._tallying.note, source=source, replicas=replicas)
         self._outlook.listeners.append(self._heed)
-        known = settings.auth
-        own_url = OwnUrl(None if known is None else known.public_url, encrypted=settings.server.tls is not None)
+        public_url = None if settings.auth is None else settings.auth.public_url
+        own_url = OwnUrl(public_url, encrypted=settings.server.tls is not None)
         tickets = Tickets(secret)
         connections = Connections(lambda: self._outlook.view, find_backend, find_router, self._recorder)
         assembly = Assembly(
@@ -136,30 +128,17 @@ class IngressReplica:
         )
         self._sessions = assembly.sessions
         self._relay = assembly.relay
-        authentication = Authentication(
-            verify if auth is not None else None,
-            challenges=None if known is None else Challenges(known, own_url),
-            proofs=Proofs(own_url),
-        )
-        self._authentication = authentication
-        metadata = None if known is None else Metadata(known, own_url)
-        oauth, credentials, in_browsers = None, None, None
-        if known is not None:
-            longest = 0.0 if known.tokens is None else longest_seconds(known.tokens)
-            credentials = Credentials(find_vault, longest)
-        if known is not None and known.tokens is not None:
-            own = own_issuer(known, settings.server)
-            logins = OpenIdLogins(known.logins, time.time, time.monotonic) if known.logins else None
-            in_browsers = None if logins is None else BrowserLogins(known.logins, own.issuer, logins)
-            oauth = OAuthEndpoints(own, known.scopes, find_vault, self._recorder, time.monotonic, logins)
-        reception = Reception(authentication, self._outlook, Whence(settings.server, os.environ), settings.policy)
-        access = Access(admin_digest, authentication, reception.bars)
-        guarded = known is not None
+        known = recognition_of(settings, verify, own_url, find_vault, self._recorder)
+        self._authentication = known.authentication
+        whence = Whence(settings.server, os.environ)
+        reception = Reception(known.authentication, self._outlook, whence, settings.policy)
+        access = Access(admin_digest, known.authentication, reception.bars)
+        guarded = auth is not None
         connecting = ConnectionRoutes(connections, reception, guarded=guarded).routes()
-        admin = AdminApi(access, find_router, find_backend, os.environ, self._recorder, credentials, connecting)
+        admin = AdminApi(access, find_router, find_backend, os.environ, self._recorder, known.credentials, connecting)
         steps = Cookies(secret)
         connect = ConnectDoor(
-            secret, tickets, steps, own_url, connections, time.monotonic, guarded=guarded, logins=in_browsers
+            secret, tickets, steps, own_url, connections, time.monotonic, guarded=guarded, logins=known.in_browsers
         )
         self._ingress = Ingress(
             settings.server,
@@ -168,8 +147,8 @@ class IngressReplica:
             assembly,
             find_metrics,
             admin=admin,
-            metadata=metadata,
-            oauth=oauth,
+            metadata=known.metadata,
+            oauth=known.oauth,
             connect=connect,
         )
 
