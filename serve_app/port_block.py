@@ -1,7 +1,8 @@
-"""A block of ports for the ingress replicas of one gateway, so that no other's HAProxy ever takes one for its own.
+"""A block of ports for what is behind the HAProxy of one gateway, so that no other's ever takes one for its own.
 
 Serve numbers the ports of replicas from where it is told, in each Ray alike: with two gateways on one machine, a
-replica finds its port taken, and until it has another its HAProxy would pass requests to the other gateway.
+replica finds its port taken, and until it has another its HAProxy would pass requests to the other gateway. Its own
+proxy, which serves while there is no replica, has one port in all of them, and they share it.
 """
 
 import socket

@@ -14,7 +14,7 @@ settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that kill something under load come last: with several workers, the others are done by then."""
+    """Of the tests with gateways those that kill something under load come last."""
     items.sort(key=lambda item: turn_of(item.nodeid))
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -23,8 +24,22 @@ def only1mcp(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[s
 
 def is_agent_of_ray(pid: int) -> bool:
     """Whether a process is one of the two of Ray's that notice the end of their Ray only after a minute or so."""
-    title = Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:
+        title = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
     return title.startswith((b"ray::DashboardAgent", b"ray::RuntimeEnvAgent"))
+
+
+def listening(gateway: GatewayProcess) -> set[int]:
+    """The TCP ports on which processes of a gateway take connections."""
+    found = set()
+    for pid in gateway.ray_processes():
+        with suppress(psutil.NoSuchProcess):
+            connections = psutil.Process(pid).net_connections("tcp")
+            found |= {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    assert gateway.port in found
+    return found
 
 
 def test_a_second_run_on_a_taken_port_says_so_in_one_sentence(running: GatewayProcess) -> None:
@@ -69,6 +84,7 @@ async def test_nothing_is_left_after_a_stop_and_another_gateway_is_not_touched(
     with gateway(tmp_path, servers, dashboard=True) as stopping:
         started = [*stopping.ray_processes(), *stopping.servers()]
         assert len(stopping.servers()) >= 3, "two servers and a grandchild"
+        assert listening(running) & listening(stopping) == set(), "each would get requests of the other's clients"
 
         stopping.process.send_signal(signal.SIGINT)
         code = stopping.process.wait(40)

@@ -77,11 +77,13 @@ def test_the_nodes_of_a_cluster_have_the_secret_that_its_token_makes(tmp_path: P
     assert cluster_secret({}, tmp_path / "none") != cluster_secret({}, tmp_path / "none"), "nobody can know it"
 
 
-def test_ingress_replicas_get_the_ports_of_their_gateway_and_no_others(tmp_path: Path) -> None:
+def test_what_is_behind_haproxy_gets_the_ports_of_its_gateway_and_no_others(tmp_path: Path) -> None:
     variables = ray_environment(tmp_path, 10.0, range(12_000, 12_199))
 
     assert variables["RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT"] == "12000"
-    assert variables["RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT"] == "12198"
+    assert variables["RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT"] == "12196"
+    assert variables["RAY_SERVE_FALLBACK_PROXY_HTTP_PORT"] == "12197"
+    assert variables["RAY_SERVE_FALLBACK_PROXY_GRPC_PORT"] == "12198"
 
 
 @with_haproxy

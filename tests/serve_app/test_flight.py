@@ -115,7 +115,7 @@ async def test_a_call_that_a_replica_never_sent_is_given_to_the_other(kind: Fail
     assert runs(refusing) > 0
 
 
-@pytest.mark.parametrize("kind", sorted(set(FailureKind) - NEVER_SENT))
+@pytest.mark.parametrize("kind", sorted(set(FailureKind) - NEVER_SENT - {FailureKind.CONSENT}))
 async def test_a_call_that_may_have_run_is_never_given_to_another(kind: FailureKind) -> None:
     failing, other = Replica(behave=fail(kind)), Replica(index=1, behave=fail(kind))
     async with doorway(failing, other) as gateway:
@@ -124,6 +124,16 @@ async def test_a_call_that_may_have_run_is_never_given_to_another(kind: FailureK
             answered = await ModernClient(gateway).call("git__echo")
             assert answered.json["error"]["data"]["reason"] == kind.value
 
+    assert runs(failing, other) == 20
+
+
+async def test_a_call_that_wants_a_users_consent_is_not_tried_elsewhere() -> None:
+    failing, other = (Replica(index=index, behave=fail(FailureKind.CONSENT)) for index in range(2))
+    async with doorway(failing, other) as gateway:
+        await gateway.linked(2)
+        answers = [await ModernClient(gateway).call("git__echo") for _ in range(20)]
+
+    assert all("/connect/git?ticket=" in answered.body.decode() for answered in answers)
     assert runs(failing, other) == 20
 
 
