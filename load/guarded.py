@@ -38,7 +38,7 @@ def sections(folder: Path, parts: Sequence[str]) -> dict[str, Any]:
     }
     rates = [
         {"name": "/".join(by), "calls": PLENTY, "seconds": 60, "by": by}
-        for by in (["global"], ["principal"], ["ip"], ["principal", "tool"], ["server"])
+        for by in (["global"], ["principal"], ["principal", "tool"])
     ]
     every = {
         "auth": {"issuers": [issuer]},
