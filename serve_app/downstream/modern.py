@@ -13,6 +13,7 @@ from actors.core.request import Request
 from actors.core.revisions import HANDSHAKE_REVISIONS, LATEST_MODERN, MODERN_REVISIONS
 from actors.core.routing import ROUTED, Rejection
 from actors.core.tasks import TASK_METHODS
+from serve_app.downstream.bridge import CONTINUED
 from serve_app.downstream.comeback import Comeback
 from serve_app.downstream.door import Door, Visit
 from serve_app.downstream.listening import Listening
@@ -54,7 +55,7 @@ class Modern:
 
     async def _pass_on(self, visit: Visit, request: Request) -> None:
         denial = None
-        if self._comeback is not None and "inputResponses" in request.params:
+        if self._comeback is not None and request.method in CONTINUED and "inputResponses" in request.params:
             denial = await self._comeback.wait(visit, request)
         if denial is None:
             await self._door.pass_on(visit, request)

@@ -178,6 +178,18 @@ async def test_what_a_server_asked_itself_is_answered_to_it_and_what_the_gateway
     assert server.params == [{"name": "echo", "arguments": {"a": 2}, "inputResponses": theirs}]
 
 
+async def test_answers_to_a_task_do_not_come_from_the_page() -> None:
+    server = Unconnected()
+    async with doorway(Replica(behave=server), plan=PERSONAL) as gateway:
+        users = Users(gateway, server)
+        update = {"taskId": "of nobody", "inputResponses": ACCEPTED["inputResponses"]}
+        meta = modern_meta(**{CAPABILITIES_KEY: {"extensions": {"io.modelcontextprotocol/tasks": {}}}})
+        answered = await ModernClient(gateway).ask("tasks/update", update, meta=meta)
+
+    assert answered.json["error"]["code"] == -32602
+    assert users.asked == []
+
+
 @pytest.mark.parametrize("odd", [7, "x", [], {KEY: 7}])
 async def test_answers_of_no_form_are_a_servers_business(odd: Any) -> None:
     server = Unconnected()
