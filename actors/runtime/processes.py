@@ -49,8 +49,8 @@ from actors.syslog import Syslog
 from actors.vault import Vault
 from actors.vault_file import open_vault
 
-BEGIN_BACKOFF: Final = Backoff(first=0.5, factor=2.0, cap=30.0)
-"""Before an actor that could not begin tries again."""
+BEGIN_BACKOFF: Final = Backoff(first=0.5, factor=2.0, cap=3.0)
+"""Before an actor that could not begin tries again: soon, for most likely the Router is being started, too."""
 
 log = structlog.get_logger()
 
