@@ -6,7 +6,6 @@ What each setting is worth is in `load/README.md`.
 import importlib.util
 import os
 import shlex
-import socket
 import sys
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -47,17 +46,24 @@ def haproxy_available() -> bool:
 
 
 def ray_environment(
-    folder: Path, drain_seconds: float, ports: range | None = None, *, secret: str = "", tls: TlsSettings | None = None
+    folder: Path,
+    drain_seconds: float,
+    ports: range,
+    *,
+    cluster: bool = False,
+    secret: str = "",
+    tls: TlsSettings | None = None,
 ) -> dict[str, str]:
-    """Variables for a Ray of our own, whose HAProxy keeps its files in `folder`, closed to other users.
+    """Variables for a Ray whose HAProxy keeps its files in `folder`, closed to other users.
 
-    `ports` are for the ingress replicas and Serve's own proxy, to which HAProxy passes requests while there is no
-    replica, see `serve_app.port_block`; by default they are Serve's, the same in every Ray. `secret` is as
-    `serve_app.door_secret` makes it, by default a new one; `tls` is for HAProxy.
+    `ports` are for HAProxy's statistics, which nobody reads, for the ingress replicas, and for Serve's own proxy, to
+    which HAProxy passes requests while there is no replica; see `serve_app.port_block`. In a `cluster`, whose nodes
+    must agree on them, the latter are Serve's. `secret` is as `serve_app.door_secret` makes it, by default a new one;
+    `tls` is for HAProxy.
     """
     variables = {**FAST_SERVE, **CLOSED_SERVE, **QUIET_RAY, "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
-    if ports is not None:
-        *replicas, proxy, grpc = ports
+    *replicas, proxy, grpc, metrics, statistics = ports
+    if not cluster:
         variables["RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT"] = str(replicas[0])
         variables["RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT"] = str(replicas[-1])
         variables["RAY_SERVE_FALLBACK_PROXY_HTTP_PORT"] = str(proxy)
@@ -84,8 +90,8 @@ def ray_environment(
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(_free_port()),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(_free_port()),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(statistics),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(max(1, round(drain_seconds))),
     }
 
@@ -103,10 +109,3 @@ def with_our_variables(variables: Mapping[str, str], environ: MutableMapping[str
     """Put variables into the environment that the processes of Ray inherit; what the user has set stays."""
     for name, value in variables.items():
         environ.setdefault(name, value)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

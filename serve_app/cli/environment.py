@@ -1,6 +1,7 @@
 """`only1mcp environment`: what must stand in the environment of a cluster node before its Ray starts."""
 
 import os
+import random
 import shlex
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final, TextIO
 from actors.core.settings import ServerSettings
 from serve_app.door_secret import cluster_secret
 from serve_app.environment import ray_environment
+from serve_app.port_block import port_block
 
 FOLDER: Final = "o1m-node"
 """Where HAProxy of a node keeps its files, below the folder for temporary files; short, as its sockets demand."""
@@ -20,6 +22,9 @@ def environment(out: TextIO, root: Path | None = None) -> int:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid() or folder.lstat().st_mode & 0o077:
         raise PermissionError(f"{folder} does not belong to this user alone")
-    variables = ray_environment(folder, ServerSettings().drain_seconds, secret=cluster_secret(os.environ, Path.home()))
+    with port_block(random.random) as ports:  # free now; what is printed is for a Ray that starts later
+        variables = ray_environment(
+            folder, ServerSettings().drain_seconds, ports, cluster=True, secret=cluster_secret(os.environ, Path.home())
+        )
     out.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     return 0

@@ -1,9 +1,10 @@
 """Rate limits of a gateway with two ingress replicas, as its clients meet them."""
 
 import asyncio
+import collections
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,15 +17,21 @@ from tests.support.gateway_process import GatewayProcess, gateway, module
 pytestmark = pytest.mark.e2e
 
 RATE: Final = 50
+BURST: Final = 50
+"""What a second brings: a machine that stands still for less lets nothing overflow."""
+
 IN_FLIGHT: Final = 20
-SECONDS: Final = 4
+CALLS: Final = 4 * RATE
+SECONDS: Final = 60
+"""For all of it, at most."""
+
 KEYS: Final = {"greedy": "o1m_the-key-of-the-greedy-one", "modest": "o1m_the-key-of-the-modest-one"}
 
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     keys = [{"name": name, "hash": f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"} for name, key in KEYS.items()]
-    rates = [{"name": "steady", "calls": RATE, "seconds": 1.0, "burst": 10}]
+    rates = [{"name": "steady", "calls": RATE, "seconds": 1.0, "burst": BURST}]
     sections = {"auth": {"api_keys": keys}, "server": {"replicas": 2}, "limits": {"rates": rates}}
     servers = {"echo": module("tests.support.echo_server")}
     with gateway(tmp_path_factory.mktemp("limits"), servers, sections=sections) as running:
@@ -59,15 +66,18 @@ class Client:
         self.answers.append((time.monotonic(), answer))
         return answer
 
-    async def call_until(self, end: float, pause: float) -> None:
+    async def call_until(self, enough: Callable[[], bool], pause: float) -> None:
         """Call again and again; what is refused pauses at least so long."""
-        while time.monotonic() < end:
+        deadline = time.monotonic() + SECONDS
+        while not enough():
+            assert time.monotonic() < deadline, collections.Counter(answer.status_code for _, answer in self.answers)
             answer = await self.call()
             if answer.status_code == 429 or self.name == "modest":
                 await asyncio.sleep(pause)
 
-    def count(self, status: int, since: float, until: float) -> int:
-        return sum(since <= at < until and answer.status_code == status for at, answer in self.answers)
+    def times(self, status: int) -> list[float]:
+        """When there was an answer of this kind, the first one first."""
+        return [at for at, answer in self.answers if answer.status_code == status]
 
 
 @asynccontextmanager
@@ -77,26 +87,37 @@ async def clients(running: GatewayProcess) -> AsyncIterator[tuple[Client, Client
         yield Client(http, running.url, "greedy"), Client(http, running.url, "modest")
 
 
+def served_while_greedy(client: Client) -> tuple[int, float]:
+    """How many calls were served in how many seconds, from one refusal to another: at both nothing was left."""
+    refused = client.times(429)
+    known = [at for at in refused if at >= refused[0] + 1.5]  # by then the replicas have heard of each other
+    if not known:
+        return 0, 0.0
+    return sum(known[0] <= at <= known[-1] for at in client.times(200)), known[-1] - known[0]
+
+
 async def test_a_client_gets_its_rate_and_no_more_and_another_one_does_not_notice(limited: GatewayProcess) -> None:
     async with clients(limited) as (greedy, modest):
-        begun = time.monotonic() + 1.5  # until the replicas have heard of each other
-        end = begun + SECONDS
+
+        def enough() -> bool:
+            return served_while_greedy(greedy)[0] >= CALLS
+
         async with asyncio.TaskGroup() as group:
             for _ in range(IN_FLIGHT):
-                group.create_task(greedy.call_until(end, 0.05))
-            group.create_task(modest.call_until(end, 0.1))
+                group.create_task(greedy.call_until(enough, 0.05))
+            group.create_task(modest.call_until(enough, 0.1))
 
-    served = greedy.count(200, begun, end)
-    assert served == pytest.approx(RATE * SECONDS, rel=0.1), served
-    assert greedy.count(429, begun, end) > 0
+    served, seconds = served_while_greedy(greedy)
+    assert served == pytest.approx(RATE * seconds, rel=0.1), (served, seconds)
     assert {answer.status_code for _, answer in modest.answers} == {200}
 
 
 async def test_after_the_time_it_is_told_a_refused_client_goes_on(limited: GatewayProcess) -> None:
     async with clients(limited) as (greedy, _):
-        answers = [greedy.call() for _ in range(2 * IN_FLIGHT)]
-        refused = [answer for answer in await asyncio.gather(*answers) if answer.status_code == 429]
-        told = refused[-1]
+        async with asyncio.TaskGroup() as group:
+            for _ in range(IN_FLIGHT):
+                group.create_task(greedy.call_until(lambda: bool(greedy.times(429)), 0.0))
+        told = next(answer for _, answer in reversed(greedy.answers) if answer.status_code == 429)
         await asyncio.sleep(float(told.headers["retry-after"]))
         again = await greedy.call()
 

@@ -1,5 +1,6 @@
 """Gateways of one machine have different ports for their ingress replicas."""
 
+import socket
 from contextlib import ExitStack
 
 import pytest
@@ -20,6 +21,11 @@ def test_a_block_is_free_again_when_its_gateway_has_ended() -> None:
         pass
     with port_block(lambda: 0.0, FIRST, LAST) as after:
         assert before == after
+
+
+def test_a_block_in_which_somebody_listens_is_left_to_them() -> None:
+    with socket.create_server(("127.0.0.1", FIRST + 7)), port_block(lambda: 0.0, FIRST, LAST) as ports:
+        assert ports.start == FIRST + SIZE
 
 
 def test_with_all_blocks_taken_it_says_so() -> None:
