@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -12,7 +12,7 @@ from actors.core.caller import Caller
 from actors.core.incident import Incident
 from actors.core.limit_settings import LimitSettings
 from actors.core.limits.admission import Admitted, Reason, Refused, refused
-from actors.core.limits.hold_count import Hold, HoldCount, key_of
+from actors.core.limits.hold_count import HoldCount, key_of
 from actors.core.limits.lease import INTERVAL_SECONDS
 from actors.core.limits.limiter import Limiter
 from actors.core.limits.quotas import Quotas
@@ -83,14 +83,13 @@ class Limiting:
     async def hold(self, principal: Principal, what: Reason) -> AsyncIterator[Refused | None]:
         """A stream or a WebSocket of a principal, open as long as the block lasts, however it ends.
 
-        A refusal is given to the block: then nothing is to be opened, and nothing is counted. The first one of a
-        principal waits for the Router, if there are several replicas: it may stay open for long.
+        A refusal is given to the block: then nothing is to be opened, and nothing is counted. If there are several
+        replicas, the Router is asked: it may stay open for long, and the others may have as many as may be.
         """
         quota = self._quotas.of(principal)
         most = quota.websockets if what is Reason.WEBSOCKETS else quota.streams
-        first = None if most is None else self._count.begin(key_of(what, principal), most, self._clock())
-        if first is not None and self._reachable:
-            await self._ask_first(first)
+        if most is not None and self._reachable:
+            await self._ask(key_of(what, principal), most)
         refusal = None if most is None else self._enter(principal, what, most)
         try:
             yield refusal
@@ -113,11 +112,18 @@ class Limiting:
             self._note(Incident.LIMITED, "", refusal.reason.value)
         return refusal
 
-    async def _ask_first(self, hold: Hold) -> None:
-        with suppress(Exception):  # whatever is wrong with the Router, an equal part is as good as any
+    async def _ask(self, key: str, most: int) -> None:
+        hold = self._count.ask(key, most, self._clock())
+        if hold is None:
+            return
+        try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 shares = await self._find_router().share_limits(LimitReport(self._source, (), (hold,)))
             self._count.renew(shares.grants, self._clock())
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the Router, the last answer goes on
+            log.debug("hold_not_asked", reason=repr(error))
+        finally:
+            self._count.heard(key)
 
     async def exchange(self) -> None:
         """Tell the Router what was used, and go by its answer; without one everything goes on as it is."""

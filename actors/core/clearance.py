@@ -26,6 +26,12 @@ _REFERENCES: Final = {"ref/prompt": ActionKind.PROMPT, "ref/resource": ActionKin
 
 FREE: Final = Decision(True, NEEDS_NONE)
 
+MAX_KNOWN: Final = 1024
+"""Decisions that are remembered: on the endpoint of one server clients may name what they like."""
+
+MAX_NAME: Final = 512
+"""Characters of a name or URI about which a decision is remembered."""
+
 
 def visible(catalogue: Catalogue, stance: Stance) -> Catalogue:
     """The entries that the caller may use, or may with some arguments."""
@@ -37,16 +43,39 @@ def visible(catalogue: Catalogue, stance: Stance) -> Catalogue:
     return Catalogue(shown(Kind.TOOLS), shown(Kind.RESOURCES), shown(Kind.TEMPLATES), shown(Kind.PROMPTS))
 
 
-def decide(stance: Stance, view: View, method: str, owned: Owned, params: Object) -> Decision:
-    """Whether a request may go to its backend, whose own name or URI `owned` has."""
-    kind = kind_of(method)
-    if kind is None:
-        return FREE
-    if kind is not ActionKind.METHOD:
-        return stance.decide(_request(kind, view, owned, params))
-    decision = stance.decide(Action(kind, owned.backend, method))
-    reference = _reference(params) if decision.allowed else None
-    return decision if reference is None else stance.decide(Action(reference, owned.backend, owned.name))
+class Clearance:
+    """What a stance decides about the requests of one View, each remembered where it does not depend on arguments."""
+
+    def __init__(self, stance: Stance, view: View) -> None:
+        self._stance = stance
+        self._view = view
+        self._known: dict[tuple[str, str, str], Decision] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def decide(self, method: str, owned: Owned, params: Object) -> Decision:
+        """Whether a request may go to its backend, whose own name or URI `owned` has."""
+        known = self._known.get((method, owned.backend, owned.name))
+        if known is not None:
+            return known
+        kind = kind_of(method)
+        if kind is None:
+            return FREE
+        if kind is ActionKind.METHOD:
+            return self._decide_method(method, owned, params)
+        action = _request(kind, self._view, owned, params)
+        decision = self._stance.decide(action)
+        if len(owned.name) <= MAX_NAME and not self._stance.wants_arguments(action):
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[method, owned.backend, owned.name] = decision
+        return decision
+
+    def _decide_method(self, method: str, owned: Owned, params: Object) -> Decision:
+        decision = self._stance.decide(Action(ActionKind.METHOD, owned.backend, method))
+        reference = _reference(params) if decision.allowed else None
+        return decision if reference is None else self._stance.decide(Action(reference, owned.backend, owned.name))
 
 
 def _action_of(kind: Kind, entry: Entry) -> Action:

@@ -11,7 +11,7 @@ import xxhash
 from actors.core import headers, jsonrpc
 from actors.core.care import READING_METHODS, Care, care_of
 from actors.core.catalogue import Catalogue, Entry
-from actors.core.clearance import decide, visible
+from actors.core.clearance import Clearance, visible
 from actors.core.cursor import page_of
 from actors.core.identity import GATEWAY_INFO
 from actors.core.jsonrpc import Object
@@ -56,6 +56,7 @@ class Offer:
         self.view = view
         self.backend = backend
         self._stance = stance
+        self._clearance = None if stance is None else Clearance(stance, view)
         self._page_entries = page_entries
         self._first_pages: dict[tuple[Kind, str], bytes] = {}
         self._annotated: dict[str, tuple[headers.ParamHeader, ...]] = {}
@@ -80,9 +81,9 @@ class Offer:
             found = route(method, params, self._everything, era)
         else:
             found = route_unchanged(method, params, self.backend)
-        if self._stance is None or isinstance(found, Rejection):
+        if self._clearance is None or isinstance(found, Rejection):
             return found
-        decision = decide(self._stance, self.view, method, found.owned, params)
+        decision = self._clearance.decide(method, found.owned, params)
         if decision.allowed:
             return msgspec.structs.replace(found, rule=decision.rule)
         unknown = route(method, params, NO_ENTRIES, era)

@@ -20,7 +20,7 @@ class Kind(StrEnum):
     KEY = "key"
 
 
-class Principal(msgspec.Struct, frozen=True, array_like=True):
+class Principal(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
     """Who is asking, once authenticated."""
 
     subject: str

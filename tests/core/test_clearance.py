@@ -4,11 +4,14 @@ import pytest
 
 from actors.core import jsonrpc
 from actors.core.catalogue import aggregate
+from actors.core.clearance import MAX_KNOWN, MAX_NAME, Clearance
 from actors.core.listing import Facts, Item, Kind, Listing
+from actors.core.naming import Owned
 from actors.core.offer import Offer
 from actors.core.permission_settings import ConditionSettings, PermissionSettings
 from actors.core.policy.action import Circumstances
 from actors.core.policy.policy import Policy
+from actors.core.policy.stance import Stance
 from actors.core.policy_settings import AssignmentSettings, PolicySettings, RoleSettings
 from actors.core.principal import Kind as PrincipalKind
 from actors.core.principal import Principal
@@ -131,6 +134,32 @@ def test_arguments_that_two_readers_could_take_differently_are_not_judged(argume
     assert isinstance(allowing.route("tools/call", call("git__push", arguments), Era.MODERN), Rejection)
     assert isinstance(denying.route("tools/call", call("git__push", arguments), Era.MODERN), Rejection)
     assert isinstance(denying.route("tools/call", call("git__push", '{"branch":"dev"}'), Era.MODERN), Route)
+
+
+def test_what_does_not_depend_on_arguments_is_decided_once_and_what_does_each_time(monkeypatch):
+    dev = ConditionSettings(arguments={"properties": {"branch": {"const": "dev"}}, "required": ["branch"]})
+    mine = offer(None, PermissionSettings(tools=("status",)), PermissionSettings(tools=("push",), when=dev))
+    decided = []
+    decide = Stance.decide
+    monkeypatch.setattr(Stance, "decide", lambda self, action: decided.append(action.name) or decide(self, action))
+
+    found = [
+        isinstance(mine.route("tools/call", call(f"git__{name}", f'{{"branch":"{branch}"}}'), Era.MODERN), Route)
+        for name in ("status", "push")
+        for branch in ("dev", "main", "dev")
+    ]
+
+    assert found == [True, True, True, True, False, True]
+    assert decided == ["status", "push", "push", "push"]
+
+
+def test_of_names_that_clients_make_up_no_more_than_so_many_and_none_that_is_long_are_remembered():
+    clearance = Clearance(Stance(object(), ()), VIEW)
+
+    for name in [*map(str, range(MAX_KNOWN + 5)), "x" * (MAX_NAME + 1)]:
+        assert not clearance.decide("tools/call", Owned("git", name), {}).allowed
+
+    assert len(clearance) == 5
 
 
 def test_a_completion_needs_the_method_and_what_it_is_about():

@@ -4,15 +4,17 @@ import asyncio
 import collections
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import aiohttp
 import httpx
 import pytest
 
 from tests.support.gateway_process import GatewayProcess, gateway, module
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -25,14 +27,17 @@ CALLS: Final = 4 * RATE
 SECONDS: Final = 60
 """For all of it, at most."""
 
-KEYS: Final = {"greedy": "o1m_the-key-of-the-greedy-one", "modest": "o1m_the-key-of-the-modest-one"}
+KEYS: Final = {name: f"o1m_the-key-of-the-{name}-one" for name in ("greedy", "modest", "patient")}
+STREAMS: Final = 6
 
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     keys = [{"name": name, "hash": f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"} for name, key in KEYS.items()]
     rates = [{"name": "steady", "calls": RATE, "seconds": 1.0, "burst": BURST}]
-    sections = {"auth": {"api_keys": keys}, "server": {"replicas": 2}, "limits": {"rates": rates}}
+    quotas = [{"streams": STREAMS, "websockets": STREAMS, "principals": ["patient"]}]
+    limits = {"rates": rates, "quotas": quotas}
+    sections = {"auth": {"api_keys": keys}, "server": {"replicas": 2}, "limits": limits}
     servers = {"echo": module("tests.support.echo_server")}
     with gateway(tmp_path_factory.mktemp("limits"), servers, sections=sections) as running:
         yield running
@@ -135,3 +140,66 @@ def test_the_metrics_say_how_many_were_refused_by_which_limit(limited: GatewayPr
             break
         assert time.monotonic() < deadline, page[-2000:]
         time.sleep(0.2)
+
+
+class Sse:
+    """Opens streams of HTTP+SSE."""
+
+    def __init__(self, running: GatewayProcess) -> None:
+        self._url = f"{running.origin}/sse"
+        self._http = httpx.AsyncClient(headers={"x-api-key": KEYS["patient"]}, timeout=20.0, trust_env=False)
+
+    async def open(self) -> Callable[[], Awaitable[None]] | int:
+        """How to close it, or the status of the refusal."""
+        answer = await self._http.send(self._http.build_request("GET", self._url), stream=True)
+        if answer.status_code == 200:
+            return answer.aclose
+        await answer.aclose()
+        return answer.status_code
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+class Ws:
+    """Opens WebSockets."""
+
+    def __init__(self, running: GatewayProcess) -> None:
+        self._url = f"{running.origin}/ws"
+        self._http = aiohttp.ClientSession(headers={"x-api-key": KEYS["patient"]})
+
+    async def open(self) -> Callable[[], Awaitable[object]] | int:
+        """See `Sse.open`."""
+        try:
+            return (await self._http.ws_connect(self._url)).close
+        except aiohttp.WSServerHandshakeError as refused:
+            return refused.status
+
+    async def close(self) -> None:
+        await self._http.close()
+
+
+@pytest.mark.parametrize("way", [Sse, Ws])
+async def test_what_is_open_at_both_replicas_is_together_what_the_quota_says(
+    limited: GatewayProcess, way: type[Sse | Ws]
+) -> None:
+    async with AsyncExitStack() as ending:
+        client = way(limited)
+        ending.push_async_callback(client.close)
+
+        first = await asyncio.gather(*(client.open() for _ in range(3 * STREAMS)))
+        refused = [each for each in first if isinstance(each, int)]
+        closers = [each for each in first if not isinstance(each, int)]
+        for close in closers[:2]:
+            await close()
+        again: list[object] = []
+
+        async def one_more() -> bool:
+            again.append(await client.open())
+            return not isinstance(again[-1], int)
+
+        for _ in range(2):
+            await eventually(one_more, 10.0)
+        last = await client.open()
+
+    assert (len(closers), set(refused), last) == (STREAMS, {429}, 429)

@@ -1,5 +1,6 @@
 """Quotas of what stays open: who gets one stream or WebSocket more, what the others are told, and what makes room."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -232,6 +233,38 @@ async def test_what_ends_at_one_replica_is_free_at_another() -> None:
         again = await opened(two, streams, 1)
 
     assert again == 1
+
+
+async def test_replicas_that_have_told_nothing_since_never_have_more_than_the_quota_together() -> None:
+    router = SessionRouter(HandClock())
+    one, two = (limiting_by(THREE, router, name, of=2) for name in ("one", "two"))
+    async with AsyncExitStack() as streams:
+        first, second = await opened(one, streams, 2), await opened(two, streams, 9)
+        more = await opened(one, streams, 1)
+
+    assert (first, second, more) == (2, 1, 0)
+
+
+async def test_streams_that_are_wanted_at_the_same_time_are_all_opened_if_they_may() -> None:
+    router = SessionRouter(HandClock())
+    one = limiting_by(THREE, router, "one", of=2)
+    async with AsyncExitStack() as streams:
+        holds = [one.hold(PRINCIPAL, Reason.STREAMS) for _ in range(5)]
+        entered = await asyncio.gather(*map(streams.enter_async_context, holds))
+
+    assert entered.count(None) == 3
+
+
+async def test_while_the_router_is_away_a_replica_that_asked_before_has_an_equal_part() -> None:
+    router = SessionRouter(HandClock())
+    limiting = limiting_by(LimitSettings(quotas=(QuotaSettings(streams=4),)), router, of=2)
+    async with AsyncExitStack() as streams:
+        before = await opened(limiting, streams, 1)
+        router.away = True
+        await limiting.exchange()
+        after = await opened(limiting, streams, 3)
+
+    assert (before, after) == (1, 1)
 
 
 async def test_without_a_router_a_replica_goes_by_an_equal_part() -> None:

@@ -10,6 +10,7 @@ from actors.core.limits.admission import FREE, Admitted, Reason, Refused, refuse
 from actors.core.limits.allowance import Allowance, gauge_of
 from actors.core.limits.lease import Key, Lease, Share, Use
 from actors.core.limits.rule import Rule
+from actors.core.principal import Principal
 
 MAX_ALLOWANCES: Final = 50_000
 """Allowances that are remembered; of more the one unused for longest is forgotten, and would begin anew."""
@@ -37,7 +38,7 @@ class Limiter:
         self._max_allowances = max_allowances
         self._allowances: OrderedDict[Key, Allowance] = OrderedDict()
         """The one unused for longest first."""
-        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._plans: dict[tuple[Principal, str, str, str], Plan] = {}
         self._active: dict[Key, Lease] = {}
         """Those that were asked since they were last reported."""
         self._reported: dict[Key, tuple[Lease, int]] = {}
@@ -105,11 +106,7 @@ class Limiter:
         self._reported = {}
 
     def _plan(self, caller: Caller, server: str, tool: str) -> Plan:
-        principal = caller.principal
-        kind = (
-            principal.kind, principal.issuer, principal.subject, principal.client, principal.roles,
-            caller.ip, server, tool,
-        )  # fmt: skip
+        kind = caller.principal, caller.ip, server, tool
         plan = self._plans.get(kind)
         if plan is None:
             if len(self._plans) >= MAX_PLANS:
