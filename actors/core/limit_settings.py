@@ -82,9 +82,9 @@ class RateSettings:
 class QuotaSettings:
     """How much one principal may have at the same time, in the whole gateway.
 
-    With one ingress replica all of it is counted exactly. With several the Router counts sessions exactly; of the rest
-    each replica has a share, which follows demand and is exact within half a second. Its first share of calls is an
-    equal part, but at least one; for that of streams and of WebSockets it asks the Router.
+    With one ingress replica all of it is counted exactly. With several the Router counts sessions, and is asked before
+    each stream and WebSocket; of calls each replica has a share, at first an equal part, but at least one, which
+    follows demand and is exact within half a second.
     """
 
     __pydantic_config__: ClassVar = STRICT

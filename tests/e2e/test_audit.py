@@ -195,23 +195,23 @@ def test_a_second_gateway_does_not_start_with_the_same_log(audited: Audited, tmp
     assert "another gateway writes the audit" in refused.stderr
 
 
-def test_one_changed_byte_is_found_when_the_gateway_has_ended(tmp_path: Path) -> None:
-    file = tmp_path / "audit.jsonl"
-    with gateway(tmp_path, {"kept": module("tests.support.echo_server")}, sections=sections(file)) as running:
-        audited = Audited(running, file)
-        audited.ask("tools/call", name="kept__echo", arguments={"text": "a"})
-        running.process.send_signal(signal.SIGTERM)
-        running.process.wait(60.0)
-    kinds = [event["kind"] for event in audited.events()]
+def test_one_changed_byte_is_found_when_the_gateway_has_ended(audited: Audited) -> None:
+    audited.ask("tools/call", name="kept__echo", arguments={"text": "a"})
+    audited.running.process.send_signal(signal.SIGTERM)
+    audited.running.process.wait(60.0)
+    events = audited.events()
+    last_call = max(line for line, event in enumerate(events, 1) if event["kind"] == "call")
     good = audited.only1mcp("verify")
-    content = file.read_bytes()
-    file.write_bytes(content.replace(b'"kept__echo"', b'"kept__ech0"'))
+    lines = audited.file.read_bytes().splitlines(keepends=True)
+    lines[last_call - 1] = lines[last_call - 1].replace(b'"kept__echo"', b'"kept__ech0"')
+    audited.file.write_bytes(b"".join(lines))
 
     broken = audited.only1mcp("verify")
 
-    assert (kinds[:2], kinds[-2:]) == (["file", "start"], ["call", "stop"])
+    assert [event["kind"] for event in events[:2]] == ["file", "start"]
+    assert (events[last_call - 1]["name"], events[-1]["kind"]) == ("kept__echo", "stop")
     assert (good.returncode, broken.returncode) == (0, 1)
-    assert f"{file}, line {kinds.index('call') + 1} is not as it was written" in broken.stdout
+    assert f"{audited.file}, line {last_call} is not as it was written" in broken.stdout
 
 
 def _title(pid: int) -> str:

@@ -127,7 +127,7 @@ async def test_nothing_is_left_after_the_command_is_killed(tmp_path: Path) -> No
 
 
 async def test_nothing_is_left_after_rays_own_process_is_killed(tmp_path: Path) -> None:
-    with gateway(tmp_path, {"stubborn": chaos("--stubborn", "--grandchild", "same-group")}, dashboard=True) as running:
+    with gateway(tmp_path, {"stubborn": chaos("--stubborn", "--grandchild", "same-group")}) as running:
         started = [pid for pid in running.ray_processes() if not is_agent_of_ray(pid)]
         raylet = next(pid for pid in started if psutil.Process(pid).name().startswith("raylet"))
 

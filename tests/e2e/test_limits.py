@@ -2,9 +2,8 @@
 
 import asyncio
 import collections
-import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,34 +12,21 @@ import aiohttp
 import httpx
 import pytest
 
-from tests.support.gateway_process import GatewayProcess, gateway, module
+from tests.support.gateway_process import GatewayProcess
+from tests.support.guarded import GREEDY, KEY_HEADER, MODEST, PATIENT, RATE, STREAMS, token
 from tests.support.processes import eventually
 
 pytestmark = pytest.mark.e2e
-
-RATE: Final = 50
-BURST: Final = 50
-"""What a second brings: a machine that stands still for less lets nothing overflow."""
 
 IN_FLIGHT: Final = 20
 CALLS: Final = 4 * RATE
 SECONDS: Final = 60
 """For all of it, at most."""
 
-KEYS: Final = {name: f"o1m_the-key-of-the-{name}-one" for name in ("greedy", "modest", "patient")}
-STREAMS: Final = 6
 
-
-@pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    keys = [{"name": name, "hash": f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"} for name, key in KEYS.items()]
-    rates = [{"name": "steady", "calls": RATE, "seconds": 1.0, "burst": BURST}]
-    quotas = [{"streams": STREAMS, "websockets": STREAMS, "principals": ["patient"]}]
-    limits = {"rates": rates, "quotas": quotas}
-    sections = {"auth": {"api_keys": keys}, "server": {"replicas": 2}, "limits": limits}
-    servers = {"echo": module("tests.support.echo_server")}
-    with gateway(tmp_path_factory.mktemp("limits"), servers, sections=sections) as running:
-        yield running
+def credential_of(subject: str) -> str:
+    """As it stands in a header."""
+    return f"Bearer {token(sub=subject)}"
 
 
 @dataclass
@@ -52,19 +38,22 @@ class Client:
     name: str
     answers: list[tuple[float, httpx.Response]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.credential = credential_of(self.name)
+
     async def call(self) -> httpx.Response:
         meta = {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": {},
         }
-        params: dict[str, Any] = {"name": "echo__echo", "arguments": {"text": "x"}, "_meta": meta}
+        params: dict[str, Any] = {"name": "kept__echo", "arguments": {"text": "x"}, "_meta": meta}
         headers = {
             "mcp-protocol-version": "2026-07-28",
             "mcp-method": "tools/call",
-            "mcp-name": "echo__echo",
+            "mcp-name": "kept__echo",
             "accept": "application/json, text/event-stream",
-            "x-api-key": KEYS[self.name],
+            "authorization": self.credential,
         }
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         answer = await self.http.post(self.url, json=body, headers=headers)
@@ -77,7 +66,7 @@ class Client:
         while not enough():
             assert time.monotonic() < deadline, collections.Counter(answer.status_code for _, answer in self.answers)
             answer = await self.call()
-            if answer.status_code == 429 or self.name == "modest":
+            if answer.status_code == 429 or self.name == MODEST:
                 await asyncio.sleep(pause)
 
     def times(self, status: int) -> list[float]:
@@ -89,7 +78,7 @@ class Client:
 async def clients(running: GatewayProcess) -> AsyncIterator[tuple[Client, Client]]:
     limits = httpx.Limits(max_connections=2 * IN_FLIGHT)
     async with httpx.AsyncClient(timeout=20.0, limits=limits) as http:
-        yield Client(http, running.url, "greedy"), Client(http, running.url, "modest")
+        yield Client(http, running.url, GREEDY), Client(http, running.url, MODEST)
 
 
 def served_while_greedy(client: Client) -> tuple[int, float]:
@@ -101,8 +90,8 @@ def served_while_greedy(client: Client) -> tuple[int, float]:
     return sum(known[0] <= at <= known[-1] for at in client.times(200)), known[-1] - known[0]
 
 
-async def test_a_client_gets_its_rate_and_no_more_and_another_one_does_not_notice(limited: GatewayProcess) -> None:
-    async with clients(limited) as (greedy, modest):
+async def test_a_client_gets_its_rate_and_no_more_and_another_one_does_not_notice(guarded: GatewayProcess) -> None:
+    async with clients(guarded) as (greedy, modest):
 
         def enough() -> bool:
             return served_while_greedy(greedy)[0] >= CALLS
@@ -117,8 +106,8 @@ async def test_a_client_gets_its_rate_and_no_more_and_another_one_does_not_notic
     assert {answer.status_code for _, answer in modest.answers} == {200}
 
 
-async def test_after_the_time_it_is_told_a_refused_client_goes_on(limited: GatewayProcess) -> None:
-    async with clients(limited) as (greedy, _):
+async def test_after_the_time_it_is_told_a_refused_client_goes_on(guarded: GatewayProcess) -> None:
+    async with clients(guarded) as (greedy, _):
         async with asyncio.TaskGroup() as group:
             for _ in range(IN_FLIGHT):
                 group.create_task(greedy.call_until(lambda: bool(greedy.times(429)), 0.0))
@@ -132,11 +121,11 @@ async def test_after_the_time_it_is_told_a_refused_client_goes_on(limited: Gatew
     assert (again.status_code, again.headers["ratelimit-policy"]) == (200, '"steady";q=50;w=1')
 
 
-def test_the_metrics_say_how_many_were_refused_by_which_limit(limited: GatewayProcess) -> None:
+def test_the_metrics_say_how_many_were_refused_by_which_limit(guarded: GatewayProcess) -> None:
     deadline = time.monotonic() + 20.0
     while True:
-        page = httpx.get(f"{limited.origin}/metrics", headers={"x-api-key": KEYS["modest"]}, timeout=10.0).text
-        if 'only1mcp_limited_total{backend="echo",limit="steady"}' in page:
+        page = httpx.get(f"{guarded.origin}/metrics", headers=KEY_HEADER, timeout=10.0).text
+        if 'only1mcp_limited_total{backend="kept",limit="steady"}' in page:
             break
         assert time.monotonic() < deadline, page[-2000:]
         time.sleep(0.2)
@@ -147,7 +136,7 @@ class Sse:
 
     def __init__(self, running: GatewayProcess) -> None:
         self._url = f"{running.origin}/sse"
-        self._http = httpx.AsyncClient(headers={"x-api-key": KEYS["patient"]}, timeout=20.0, trust_env=False)
+        self._http = httpx.AsyncClient(headers={"authorization": credential_of(PATIENT)}, timeout=20.0, trust_env=False)
 
     async def open(self) -> Callable[[], Awaitable[None]] | int:
         """How to close it, or the status of the refusal."""
@@ -166,7 +155,7 @@ class Ws:
 
     def __init__(self, running: GatewayProcess) -> None:
         self._url = f"{running.origin}/ws"
-        self._http = aiohttp.ClientSession(headers={"x-api-key": KEYS["patient"]})
+        self._http = aiohttp.ClientSession(headers={"authorization": credential_of(PATIENT)})
 
     async def open(self) -> Callable[[], Awaitable[object]] | int:
         """See `Sse.open`."""
@@ -181,10 +170,10 @@ class Ws:
 
 @pytest.mark.parametrize("way", [Sse, Ws])
 async def test_what_is_open_at_both_replicas_is_together_what_the_quota_says(
-    limited: GatewayProcess, way: type[Sse | Ws]
+    guarded: GatewayProcess, way: type[Sse | Ws]
 ) -> None:
     async with AsyncExitStack() as ending:
-        client = way(limited)
+        client = way(guarded)
         ending.push_async_callback(client.close)
 
         first = await asyncio.gather(*(client.open() for _ in range(3 * STREAMS)))

@@ -5,8 +5,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -28,14 +28,20 @@ MANY = 12
 
 
 class House:
-    """One gateway that may be started again in the same folder."""
+    """One gateway that can be started again in the same folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.ending = ExitStack()
         (folder / "secret").write_text(SECRET)
 
-    def running(self) -> Any:
+    def start(self) -> GatewayProcess:
+        """Start it, or start it again."""
+        self.ending.close()
+        return self.ending.enter_context(self._gateway())
+
+    def _gateway(self) -> AbstractContextManager[GatewayProcess]:
         auth = {
             "issuers": [{"issuer": ISSUER, "audience": AUDIENCE, "algorithms": ["HS256"], "key_file": "secret"}],
             "tokens": {},
@@ -46,14 +52,15 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    return House(tmp_path_factory.mktemp("tokens"))
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    house = House(tmp_path_factory.mktemp("tokens"))
+    with house.ending:
+        yield house
 
 
 @pytest.fixture(scope="module")
-def running(house: House) -> Iterator[GatewayProcess]:
-    with house.running() as process:
-        yield process
+def running(house: House) -> GatewayProcess:
+    return house.start()
 
 
 def call(process: GatewayProcess, credential: str, server: str = "") -> int:
@@ -168,19 +175,17 @@ def test_everything_goes_on_while_the_vault_is_killed(running: GatewayProcess) -
     assert statuses(running, gone) == {401}
 
 
-def test_what_was_issued_and_revoked_outlives_the_command(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    with house.running() as first:
-        kept, gone = said(first, "token", "issue", "kept"), said(first, "token", "issue", "gone")
-        key = said(first, "key", "create", "robot")
-        revoke(first, listed(first, "gone"))
+def test_what_was_issued_and_revoked_outlives_the_command(house: House, running: GatewayProcess) -> None:
+    kept, gone = said(running, "token", "issue", "kept"), said(running, "token", "issue", "gone")
+    key = said(running, "key", "create", "late")
+    revoke(running, listed(running, "gone"))
 
-    with house.running() as second:
-        assert statuses(second, kept) == {200}
-        assert statuses(second, key) == {200}
-        assert statuses(second, gone) == {401}
-        output = first.output() + second.output()
+    again = house.start()
 
+    assert statuses(again, kept) == {200}
+    assert statuses(again, key) == {200}
+    assert statuses(again, gone) == {401}
+    output = running.output() + again.output()
     for credential in (kept, gone, key, KEY):
         assert credential not in output
-    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("state.sqlite.vault*")} == {0o600}
+    assert {file.stat().st_mode & 0o777 for file in house.folder.glob("state.sqlite.vault*")} == {0o600}

@@ -1,4 +1,4 @@
-"""A gateway that lets in only whom it knows, with two ingress replicas; and what it takes to be let in."""
+"""A gateway that lets in only whom it knows, and some not too often, with two ingress replicas; and what it takes."""
 
 import hashlib
 import time
@@ -21,6 +21,17 @@ AUDIENCE: Final = "https://mcp.example.org"
 LEGACY: Final = "legacy"
 """The backend that is given; those of the gateway's own are `kept` and `other`, which have one tool each."""
 
+GREEDY: Final = "greedy"
+MODEST: Final = "modest"
+"""Subjects who may each call `RATE` times a second; the others are under no limit."""
+
+RATE: Final = 50
+
+PATIENT: Final = "patient"
+"""A subject who may have `STREAMS` streams, and as many WebSockets."""
+
+STREAMS: Final = 6
+
 
 def token(**claims: object) -> str:
     """A token of the issuer that is trusted."""
@@ -38,6 +49,11 @@ def guarded_gateway(folder: Path, legacy: dict[str, Any]) -> Iterator[GatewayPro
     }
     echo = module("tests.support.echo_server")
     servers = {"kept": echo, LEGACY: legacy, "other": echo}
-    sections = {"auth": auth, "server": {"replicas": 2}}
+    limits = {
+        # with a second's burst: a machine that stands still for less lets nothing overflow
+        "rates": [{"name": "steady", "calls": RATE, "seconds": 1.0, "burst": RATE, "principals": [GREEDY, MODEST]}],
+        "quotas": [{"streams": STREAMS, "websockets": STREAMS, "principals": [PATIENT]}],
+    }
+    sections = {"auth": auth, "server": {"replicas": 2}, "limits": limits}
     with gateway(folder, servers, sections=sections, arguments=("--host", "0.0.0.0")) as running:
         yield running
