@@ -87,12 +87,21 @@ async def _ask_both_ways(
             initializing.result()
         except UpstreamError as refusal:
             if refusal.kind not in _GONE:
-                raise
+                raise _of_both(discovering.exception(), refusal) from None
     finally:
         for question in questions:
             question.cancel()
         await asyncio.gather(*questions, return_exceptions=True)
     return None
+
+
+def _of_both(first: BaseException | None, second: UpstreamError) -> UpstreamError:
+    """What a server that refused both questions is said to have said: the second answer; and the first, if that was for
+    want of authorization only, since it may be the era that the server speaks."""
+    refused = FailureKind.UNAUTHORIZED
+    if not isinstance(first, UpstreamError) or first.kind is not refused or second.kind is refused:
+        return second
+    return UpstreamError(f"{first}; asked for the handshake: {second}", error=second.error, kind=first.kind)
 
 
 async def _is_good_in_time(discovering: asyncio.Future[None], backend: str, probe_seconds: float) -> bool:

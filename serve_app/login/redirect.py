@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 PATH: Final = "/callback"
 
-TURN_SECONDS: Final = 0.5
-"""How long one look for the browser takes."""
+TURN_SECONDS: Final = 0.1
+"""How long one look for the browser takes, and at most the command after the browser."""
 
 CLIENT_SECONDS: Final = 5.0
 """How long a connection may say nothing."""

@@ -196,6 +196,36 @@ async def test_a_server_that_speaks_neither_era_is_refused_with_what_it_said_las
         await Starts(TableServer({"initialize": refuse(-1, "not for you")})).open()
 
 
+def refusing(second: Any) -> tuple[TableServer, Starts]:
+    """A server that says nothing by itself to the modern question, and to the other one `second`."""
+    server = modern_server()
+    server.answers |= {"server/discover": SILENCE, "initialize": second}
+    return server, Starts(server)
+
+
+async def test_a_server_that_takes_no_token_of_ours_is_not_only_blamed_for_not_speaking_the_old_way():
+    server, starts = refusing(refuse(jsonrpc.HEADER_MISMATCH, "no such thing"))
+    opening = asyncio.ensure_future(starts.open())
+    await eventually(lambda: "server/discover" in server.methods)
+
+    starts.transports[0].fail(1, FailureKind.UNAUTHORIZED, "it refuses the token (403)")
+
+    with pytest.raises(UpstreamError, match=r"it refuses the token \(403\).*no such thing"):
+        await opening
+
+
+async def test_what_a_server_says_to_both_questions_is_told_once():
+    server, starts = refusing(SILENCE)
+    opening = asyncio.ensure_future(starts.open())
+
+    for request_id in (1, 2):
+        await eventually(lambda asked=request_id: len(server.methods) == asked)
+        starts.transports[0].fail(request_id, FailureKind.UNAUTHORIZED, "it refuses the token (401)")
+
+    with pytest.raises(UpstreamError, match=r"^it refuses the token \(401\)$"):
+        await opening
+
+
 async def test_a_server_known_to_want_the_handshake_is_not_asked_the_modern_question():
     server = handshake_server()
 

@@ -36,5 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, alone: dict[str, Listening
         "conf_modern": {"url": alone["modern"].url},
         "conf_stdio": module(SERVER, "--stdio"),
     }
-    with gateway(tmp_path_factory.mktemp("conformance"), servers) as process:
+    # what is added to it for each scenario finds a process that runs
+    sections = {"server": {"density": 16}}
+    with gateway(tmp_path_factory.mktemp("conformance"), servers, sections=sections) as process:
         yield process

@@ -125,7 +125,7 @@ def test_an_answer_to_something_else_is_not_waited_for_for_ever(url: str, monkey
 
     with pytest.raises(RedirectError, match="nobody came back"):
         connections.connect(
-            Desk(url, "user"), "git", webbrowser.open, io.StringIO(), io.StringIO(), lists=False, seconds=0.2
+            Desk(url, "user"), "git", webbrowser.open, io.StringIO(), io.StringIO(), lists=False, seconds=0.6
         )
 
 

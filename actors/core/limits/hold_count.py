@@ -1,7 +1,6 @@
 """How much each principal has here of what quotas are about, and how much may be: this ingress replica's part.
 
-Calls, streams and WebSockets are counted alike and apart, each under a key of its own. Calls go by a part of the quota
-that is told now and then. Of what stays open for long each one is asked for, so that they are never too many.
+Calls, streams and WebSockets are counted alike and apart, each under a key of its own.
 """
 
 from collections.abc import Sequence
@@ -31,8 +30,6 @@ class Hold(msgspec.Struct, frozen=True, array_like=True):
     """How many there are now."""
     wanted: int
     """How many there were, or were refused, since the last report, as many as there were at once."""
-    asked: bool = False
-    """Whether each one is asked for before it begins."""
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -43,14 +40,12 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Count:
-    __slots__ = ("asked", "asking", "most", "refused", "renewed_at", "running", "share", "top")
+    __slots__ = ("most", "refused", "renewed_at", "running", "share", "top")
 
     def __init__(self, most: int, share: int, now: float) -> None:
         self.most = most
         self.share = share
         self.running = 0
-        self.asking = 0
-        self.asked = False
         self.top = 0
         self.refused = 0
         self.renewed_at = now
@@ -68,24 +63,20 @@ class HoldCount:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def ask(self, key: str, most: int, now: float) -> Hold | None:
-        """What to ask the Router before one more is entered; `heard` must follow. Nothing if there is no need to."""
-        if self._replicas == 1:
+    def begin(self, key: str, most: int, now: float) -> Hold | None:
+        """If nothing is known of this one yet, what to ask the Router before the first is counted."""
+        if self._replicas == 1 or key in self._counts:
             return None
-        count = self._count(key, most, now)
-        if count.asking >= most:  # whoever wants so many at once gets no answer for each
-            return None
-        count.asked = True
-        count.asking += 1
-        return Hold(key, most, count.running, count.running + count.asking, asked=True)
-
-    def heard(self, key: str) -> None:
-        """The Router has answered, or will not."""
-        self._counts[key].asking -= 1
+        self._counts[key] = _Count(most, self._first_share(most), now)
+        return Hold(key, most, 0, 1)
 
     def enter(self, key: str, most: int, now: float, what: Reason = Reason.CALLS) -> Refused | None:
         """A principal wants one more; `leave` must follow unless that is refused."""
-        count = self._count(key, most, now)
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = _Count(most, self._first_share(most), now)
+        elif count.most != most:  # the configuration was read again
+            count.most, count.share = most, self._first_share(most)
         if count.running >= count.share:
             count.refused += 1
             return refused(what, RETRY_SECONDS[what])
@@ -107,12 +98,12 @@ class HoldCount:
         heard_at = now if self._lost_at is None else self._lost_at
         holds: list[Hold] = []
         for key, count in list(self._counts.items()):
-            if not (count.top or count.refused or count.asking):
+            if not (count.top or count.refused):
                 if heard_at - count.renewed_at > LEASE_SECONDS:
                     del self._counts[key]
             elif len(holds) < MAX_HOLDS:
-                wanted = count.running + count.asking if count.asked else count.top + count.refused
-                holds.append(Hold(key, count.most, count.running, min(wanted, count.most), count.asked))
+                wanted = min(count.top + count.refused, count.most)
+                holds.append(Hold(key, count.most, count.running, wanted))
                 count.top, count.refused = count.running, 0
                 self._counts[key] = self._counts.pop(key)  # whom there was no room for comes first in the next
         return tuple(holds)
@@ -127,20 +118,9 @@ class HoldCount:
                 count.renewed_at = now
 
     def go_on(self, now: float) -> None:
-        """The last report was not answered: everything stays as it is, and who cannot ask has an equal part."""
+        """The last report was not answered: everything stays as it is."""
         if self._lost_at is None:
             self._lost_at = now
-        for count in self._counts.values():
-            if count.asked:
-                count.share = max(count.share, self._first_share(count.most))
-
-    def _count(self, key: str, most: int, now: float) -> _Count:
-        count = self._counts.get(key)
-        if count is None:
-            count = self._counts[key] = _Count(most, self._first_share(most), now)
-        elif count.most != most:  # the configuration was read again
-            count.most, count.share = most, self._first_share(most)
-        return count
 
     def _first_share(self, most: int) -> int:
         return max(1, most // self._replicas)
