@@ -1,7 +1,5 @@
 """The writer of the audit's log. Everything here waits for the disk, so it is for a thread."""
 
-import errno
-import fcntl
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,25 +9,14 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from actors.audit_folder import (
-    AuditError,
-    all_files,
-    ensure_key,
-    file_before,
-    files_before,
-    head_path,
-    key_path,
-    lines_of,
-    read_key,
-)
+from actors.audit_folder import all_files, file_before, files_before, head_path, lines_of, open_own, read_key
+from actors.audit_lock import lock
 from actors.core.audit.batch import Batch
 from actors.core.audit.chain import Place, hash_of, linked, read_line
 from actors.core.audit.event import Event, Kind, encoded
 from actors.core.audit.head import head_of, read_head
 from actors.core.audit.keys import derived
-
-MAX_SOURCES: Final = 1000
-"""Sources whose last batch is remembered, so that it is not written twice; each start of a replica is a new one."""
+from actors.core.audit.sources import Sources
 
 RECALLED_FILES: Final = 2
 """Files that are read at the start: the last batches of all sources stand in them."""
@@ -46,7 +33,7 @@ HEAD_GONE: Final = "the head of the log was missing, or was not the writer's own
 
 def open_file(path: Path) -> BinaryIO:
     """A file to write at its end, whose writes are not held back; others of the machine cannot read it."""
-    return os.fdopen(_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab", buffering=0)
+    return os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab", buffering=0)
 
 
 class AuditFile:
@@ -74,8 +61,7 @@ class AuditFile:
         self._first = 1
         """The number of the first line of the file that is written."""
         self._place = Place()
-        self._batches: dict[str, tuple[int, int]] = {}
-        """Of each source, the number of its last batch and how many events of that are written."""
+        self._sources = Sources()
 
     def append(self, batch: Batch) -> tuple[bytes, ...]:
         """Write what is not written yet of a batch; gives those lines, without their line breaks.
@@ -85,13 +71,13 @@ class AuditFile:
             AuditError: as above.
         """
         self._ready()
-        events = batch.events[self._written(batch) :]
+        events = self._sources.unwritten(batch)
         if not events:
             return ()
         if self._size + sum(map(len, events)) > self._max_bytes and self._place.seq > self._first:
             self._rotate()
         lines = self._write(events, batch.source, batch.sequence)
-        self._remember(batch.source, batch.sequence, len(batch.events))
+        self._sources.wrote(batch)
         self._save_head()
         return lines
 
@@ -124,7 +110,7 @@ class AuditFile:
         2. A line that was not finished is replaced by one that has it.
         3. If lines are missing that the head names, or the head is, that is said.
         """
-        self._lock = self._lock if self._lock is not None else _locked(self._path)
+        self._lock = self._lock if self._lock is not None else lock(self._path)
         self._key = derived(read_key(self._path)).lines
         head = self._head()
         torn = self._recall()
@@ -147,7 +133,7 @@ class AuditFile:
 
     def _recall(self) -> bytes:
         """Learn from the newest files where the chain ends and who wrote last; gives what follows the last line."""
-        self._place, self._batches, self._size, self._first = Place(), {}, 0, 1
+        self._place, self._sources, self._size, self._first = Place(), Sources(), 0, 1
         torn = b""
         for path in all_files(self._path)[-RECALLED_FILES:]:
             torn = b""
@@ -168,9 +154,8 @@ class AuditFile:
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
             read = read_line(line)
             seq = read.seq
-            number, count = self._batches.get(read.source, (0, 0))
             if read.source:
-                self._remember(read.source, read.batch, count + 1 if read.batch == number else 1)
+                self._sources.found(read.source, read.batch)
         self._place = Place(seq, hash_of(line))
         if is_first:
             self._first = seq
@@ -184,7 +169,7 @@ class AuditFile:
         text = torn.decode(errors="replace")[:MAX_TORN]
         event = Event(time=self._clock(), kind=Kind.TORN, detail=text, count=len(torn))
         line, place = linked(self._key, self._place, encoded(event))
-        descriptor = _descriptor(self._path, os.O_WRONLY)
+        descriptor = open_own(self._path, os.O_WRONLY)
         try:
             os.pwrite(descriptor, line, self._size)
             os.ftruncate(descriptor, self._size + len(line))
@@ -246,63 +231,16 @@ class AuditFile:
     def _save_head(self) -> None:
         path = head_path(self._path)
         fresh = path.with_name(f"{path.name}.new")
-        descriptor = _descriptor(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        descriptor = open_own(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         with os.fdopen(descriptor, "wb") as out:
             out.write(head_of(self._key, self._place))
         fresh.replace(path)
-
-    def _written(self, batch: Batch) -> int:
-        number, count = self._batches.get(batch.source, (0, 0))
-        if batch.sequence < number:
-            return len(batch.events)
-        return count if batch.sequence == number else 0
-
-    def _remember(self, source: str, number: int, count: int) -> None:
-        self._batches.pop(source, None)
-        self._batches[source] = number, count  # at the end: the dictionary is in the order of last contact
-        if len(self._batches) > MAX_SOURCES:
-            del self._batches[next(iter(self._batches))]
 
     def _drop(self) -> None:
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
             self._file = None
-
-
-def check_writable(path: Path) -> None:
-    """See that a log can be written here, and make its key.
-
-    Raises:
-        AuditError: it cannot.
-    """
-    ensure_key(path)
-    try:
-        os.close(_locked(path))
-        os.close(_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
-        _check_folder(path.parent)
-    except OSError as error:
-        raise AuditError(f"the audit cannot be written at {path}: {error.strerror}") from None
-
-
-def _check_folder(folder: Path) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "its folder cannot be written")
-
-
-def _descriptor(path: Path, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
-def _locked(path: Path) -> int:
-    """The key file, held: it is the one file of a log that is never replaced."""
-    descriptor = os.open(key_path(path), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise AuditError(f"another gateway writes the audit at {path}: name another file") from None
-    return descriptor
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

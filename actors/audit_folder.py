@@ -53,6 +53,15 @@ def all_files(file: Path) -> list[Path]:
     return [*(path for _, path in files_before(file)), *([file] if file.exists() else [])]
 
 
+def open_own(path: Path, flags: int) -> int:
+    """A descriptor of a file of the log, which others of the machine cannot read; a link in its place is not followed.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
 def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a file with their line breaks; the last may have none, and one that is too long comes in parts.
 

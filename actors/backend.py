@@ -16,19 +16,21 @@ from actors.bound_sessions import BoundSessions
 from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.keychain import Keychain
 from actors.bus.listener import Listener
+from actors.consent_desk import ConsentDesk
 from actors.conversation import Connect, ConnectAs
 from actors.conversations import Conversations
 from actors.core.breaker import Breaker, State
 from actors.core.call import Call
-from actors.core.consent import FOR_LISTS, ConsentBegun, giver_of
+from actors.core.consent import ConsentBegun
 from actors.core.conversation_key import ConversationKey
 from actors.core.expiring import Expiring
+from actors.core.link_refusal import Refused
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
 from actors.core.outcome import Failure, FailureKind
 from actors.core.resource_updates import LISTEN
 from actors.core.settings import BackendSettings
-from actors.core.tokens.issued import Declined, No
+from actors.core.tokens.issued import Declined
 from actors.credentials.consents import Consents
 from actors.heartbeat import BEAT_SECONDS, Heartbeat
 from actors.link_key_fetch import fetch_link_keys
@@ -41,8 +43,6 @@ from actors.waiting_calls import WaitingCalls
 
 TICKET_SECONDS: Final = 3600.0
 """How long a taken ticket is remembered; the states that tickets come from are worth nothing long before."""
-
-NO_CONSENTS: Final = "callers of this server have no credentials of their own there (`auth: {kind: user}`)"
 
 MAX_TICKETS: Final = 16 * 1024
 """Remembered at once; then the oldest goes."""
@@ -96,7 +96,8 @@ class Backend:
         self._restarts = 0
         """Of the server that was up last."""
         self._beginning = asyncio.Lock()
-        self._heart = Heartbeat(router, key, epoch, self.status, self.load, keys, seconds=beat_seconds)
+        said = self.status, self.load
+        self._heart = Heartbeat(router, key, epoch, *said, keys, seconds=beat_seconds, refused=self._refused)
         self._listener = Listener(
             keys,
             self,
@@ -118,7 +119,7 @@ class Backend:
             settings, self._conversations, self._breaker, clock, self._waiting.freed, self._sessions, call_later
         )
         self._subscriptions = Subscriptions(settings.name, self._conversations, clock=clock)
-        self._consents = consents
+        self._consents = ConsentDesk(consents, self._supervisor, self._conversations)
 
     def __repr__(self) -> str:
         """The name Ray's dashboard shows."""
@@ -189,49 +190,24 @@ class Backend:
         self._changed()
 
     async def begin_consent(self, principal: str, redirect_uri: str, document_url: str = "") -> ConsentBegun | Declined:
-        """Where the browser of a principal (`Principal.key`) goes so that they let the gateway act for them.
-
-        The empty principal is the operator, in whose name the lists are read. `redirect_uri` is where the browser comes
-        back to, https or on the user's own machine; `document_url` is where the gateway publishes what it says of
-        itself as a client (`client_document`) with this way back in it, if it does. Works while the server is down.
-        """
-        if self._consents is None:
-            return Declined(No.WRONG, NO_CONSENTS)
-        return await self._consents.begin(giver_of(principal), redirect_uri, document_url)
+        """See `ConsentDesk.begin`."""
+        return await self._consents.begin(principal, redirect_uri, document_url)
 
     async def finish_consent(self, principal: str, state: str, code: str, issuer: str) -> str:
-        """Redeem the code that came back, and keep the tokens for this principal; why not, or nothing.
-
-        `state` is the one that came back, which the caller has compared with the one of the same browser; `issuer` is
-        the `iss` of the answer, empty if there is none. Calls of the principal go through at once.
-        """
-        if self._consents is None:
-            return NO_CONSENTS
-        giver = giver_of(principal)
-        fault = await self._consents.finish(giver, state, code, issuer)
-        if not fault and giver == FOR_LISTS:
-            self._supervisor.hurry()
-        return fault
+        """See `ConsentDesk.finish`."""
+        return await self._consents.finish(principal, state, code, issuer)
 
     async def drop_consent(self, principal: str) -> str:
-        """Let go of the tokens of a principal, here and at the authorization server, and close their conversation; why
-        not, or nothing.
-
-        Safe to repeat. Other replicas notice within `LOOK_SECONDS`, or at once if they are told the same.
-        """
-        if self._consents is None:
-            return NO_CONSENTS
-        fault = await self._consents.drop(giver_of(principal))
-        self._conversations.end_principal(principal)
-        return fault
+        """See `ConsentDesk.drop`."""
+        return await self._consents.drop(principal)
 
     async def has_consent(self, principal: str) -> bool:
-        """Whether this principal lets the gateway act for them, as far as is known here.
+        """See `ConsentDesk.has`.
 
         Raises:
             CredentialError: the Vault does not answer.
         """
-        return self._consents is not None and await self._consents.has(giver_of(principal))
+        return await self._consents.has(principal)
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new calls, let the running ones finish for a while, then end the server.
@@ -283,6 +259,9 @@ class Backend:
         self._subscriptions.cancelled_origin(origin)
         self._conversations.end_session(origin)
         self._sessions.end(origin)
+
+    def _refused(self) -> Refused:
+        return self._listener.refused
 
     def _has_room(self) -> bool:
         return self._calls.in_flight < self._settings.concurrency_limit

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from actors.bus.keychain import Keychain
+from actors.core.link_refusal import Refused
 from actors.core.load import Load
 from actors.core.membership import Heard, ReplicaKey, Status
 from actors.refs.gone import ActorGone
@@ -36,7 +37,9 @@ class Heartbeat:
         keys: Keychain,
         *,
         seconds: float = BEAT_SECONDS,
+        refused: Callable[[], Refused] = tuple,
     ) -> None:
+        """`refused` gives how many connections were no links, by reason."""
         self._router = router
         self._key = key
         self._epoch = epoch
@@ -44,6 +47,7 @@ class Heartbeat:
         self._load = load
         self._keys = keys
         self._seconds = seconds
+        self._refused = refused
         self._told = asyncio.Event()
         self._called = False
         """Whether a call has come since the last look."""
@@ -109,7 +113,7 @@ class Heartbeat:
 
     async def _beat_once(self, load: Load) -> Heard:
         number = self._keys.keys.number
-        return await self._router.beat(self._key, self._epoch, self.sequence, load, number)
+        return await self._router.beat(self._key, self._epoch, self.sequence, load, number, self._refused())
 
     def _load_since(self) -> Load:
         """The load now; but not none if a call has come since the last look: short ones are seldom under way."""

@@ -15,7 +15,8 @@ from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 from actors.core.breaker import Event, State
-from actors.core.incident import Incident
+from actors.core.incident import Incident, IncidentLabels
+from actors.core.link_refusal import REFUSALS, LinkRefusal
 from actors.core.tally import BOUNDS, AuditCounts, BackendFacts, Report, Tally
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,6 +34,7 @@ SILENT_SECONDS: Final = 60.0
 _number: Final[Callable[[float], str]] = floatToGoString
 _UPPER_BOUNDS: Final = (*map(_number, BOUNDS), "+Inf")
 _UNMOVED: Final = (0,) * len(Event)
+_NEVER_REFUSED: Final = (0,) * len(REFUSALS)
 
 _COUNTERS: Final = {
     Incident.HEDGE: ("hedges", "Second attempts at calls, begun while the first went on."),
@@ -155,6 +157,18 @@ class Metrics:
             for event, count in zip(Event, facts.transitions or _UNMOVED, strict=True)
         ]
         yield _metric("breaker_transitions", "counter", "What a replica's breaker was moved by.", transitions)
+        yield self._links_refused()
+
+    def _links_refused(self) -> Metric:
+        """Those of ingress replicas, all together, are of no backend."""
+        counts = {("", ""): tuple(self._total.incidents[_refused_at_door(why)] for why in REFUSALS)}
+        counts |= {(facts.backend, str(facts.replica)): facts.refused or _NEVER_REFUSED for facts in self._facts}
+        samples = [
+            ({"backend": backend, "reason": why.value, "replica": replica}, count)
+            for (backend, replica), each in counts.items()
+            for why, count in zip(REFUSALS, each, strict=True)
+        ]
+        return _metric("links_refused", "counter", "Connections of strangers that were not taken for links.", samples)
 
     def _incidents(self, reporting: Sequence["_Source"]) -> Iterator[Metric]:
         retries = [
@@ -215,6 +229,10 @@ class _Source:
             self._through += 1
             self._ahead.remove(self._through)
         return True
+
+
+def _refused_at_door(why: LinkRefusal) -> IncidentLabels:
+    return IncidentLabels(Incident.LINK_REFUSED, "", why.value)
 
 
 def _metric(name: str, kind: str, documentation: str, values: Sequence[tuple[dict[str, str], float]]) -> Metric:

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 import httpx
 import msgspec
-import structlog
 
 from actors.core.audit.chain import read_line
 from actors.core.identity import VERSION
+from actors.reachability import Reachability
 
 MAX_WAITING: Final = 10_000
 """Lines that wait while the collector does not take them; beyond it the newest are dropped."""
@@ -35,8 +35,6 @@ HEADERS_VARIABLE: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 _INFO: Final = 9
 _WARN: Final = 13
 
-log = structlog.get_logger()
-
 
 class Otlp:
     """One collector. Belongs to one event loop."""
@@ -57,7 +55,7 @@ class Otlp:
         self._waiting: deque[bytes] = deque()
         self._dropped = 0
         self._sending: asyncio.Task[None] | None = None
-        self._reachable = True
+        self._collector = Reachability("audit_collector_reachable", "audit_collector_unreachable")
 
     def take(self, lines: Sequence[bytes]) -> None:
         """Send the lines as soon as the collector takes them."""
@@ -100,19 +98,13 @@ class Otlp:
         try:
             answer = await self._client.post(self._url, json=request_of(lines))
         except httpx.HTTPError as error:
-            self._note(type(error).__name__)
+            self._collector.missed(type(error).__name__)
             return 0
-        self._note("" if answer.is_success else f"status {answer.status_code}")
+        if answer.is_success:
+            self._collector.reached()
+        else:
+            self._collector.missed(f"status {answer.status_code}")
         return answer.status_code
-
-    def _note(self, reason: str) -> None:
-        reachable = not reason
-        if reachable is not self._reachable:
-            self._reachable = reachable
-            if reachable:
-                log.info("audit_collector_reachable")
-            else:
-                log.warning("audit_collector_unreachable", reason=reason)
 
 
 def request_of(lines: Sequence[bytes]) -> dict[str, Any]:

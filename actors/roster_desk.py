@@ -1,6 +1,5 @@
 """The Router's desk for the roster: takes what shall be, and gives it as orders to whoever starts and stops actors."""
 
-import asyncio
 import time
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from typing import ParamSpec, TypeVar
@@ -12,6 +11,7 @@ from actors.core.roster import Added, Changes, Orders, Roster
 from actors.core.scaling import Scaling
 from actors.core.settings import BackendSettings
 from actors.core.terms import Terms
+from actors.followers import Followers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,24 +34,20 @@ class RosterDesk:
         """`backends` is nothing for a Router that does not know them yet: it will be told by `adopt`."""
         self._generation = generation
         self._changed = changed
-        self._watch_seconds = watch_seconds
+        self._followers = Followers(watch_seconds)
         self._clock = clock
         self.known = backends is not None
         """Whether it is known what shall be."""
         self.roster = Roster()
         """Read by others, and changed here only; empty as long as it is not known."""
         self._scalings: dict[str, Scaling] = {}
-        self._news = asyncio.Event()
         self.roster.configure(backends or ())
 
     async def orders(self, generation: str, version: int) -> Orders:
         """The orders as soon as they differ from those named, or after a while even so."""
-        try:
-            async with asyncio.timeout(self._watch_seconds):
-                while self.known and (generation, version) == (self._generation, self.roster.version):
-                    await self._news.wait()
-        except TimeoutError:
-            pass
+        await self._followers.wait_while(
+            lambda: self.known and (generation, version) == (self._generation, self.roster.version)
+        )
         return self.roster.orders(self._generation) if self.known else Orders(self._generation, 0, known=False)
 
     def adopt(self, orders: Orders) -> None:
@@ -133,6 +129,5 @@ class RosterDesk:
         return outcome
 
     def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._followers.wake()
         self._changed()

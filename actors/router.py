@@ -14,27 +14,26 @@ import structlog
 from actors.core.binding import Binding
 from actors.core.limits.report import LimitReport, LimitShares
 from actors.core.link_keys import LinkKeys
+from actors.core.link_refusal import Refused
 from actors.core.load import Load
 from actors.core.membership import Heard, ReplicaKey, ReplicaState, Status
 from actors.core.replica_book import ReplicaBook
-from actors.core.roster import Added, Changes, Orders, Roster
-from actors.core.screening import Screened
+from actors.core.roster import Changes, Orders, Roster
 from actors.core.server_state import ServerState
 from actors.core.session_book import NO_REASONS, Opening, SessionBook
 from actors.core.session_end import End
 from actors.core.session_state import Change, Found, SessionNews, SessionState
 from actors.core.settings import BackendSettings, Naming, ServerSettings
-from actors.core.survey import Survey
 from actors.core.terms import Terms
 from actors.core.tokens.revocations import Revocations
 from actors.core.view import View
-from actors.definition_desk import DefinitionDesk
 from actors.diary import Diary
 from actors.link_key_desk import LinkKeyDesk
 from actors.memory import Memory
 from actors.refs.asking import WATCH_SECONDS
 from actors.refs.metrics import MetricsRef
 from actors.roster_desk import RosterDesk
+from actors.server_desk import ServerDesk
 from actors.session_desk import SessionDesk
 from actors.share_desk import ShareDesk
 from actors.view_desk import ViewDesk
@@ -84,10 +83,10 @@ class Router:
         self._diary = diary or Diary()
         book.on_end = self._diary.session_ended
         self._memory.restore(book, limits.session_idle_seconds, clock())
-        self._definitions = DefinitionDesk(self._memory, self._diary)
         self._views = ViewDesk(generation, self._next_view, watch_seconds=watch_seconds)
         changed = self._views.publish_soon
         self._desk = RosterDesk(generation, backends, changed, watch_seconds=watch_seconds, clock=clock)
+        self._servers = ServerDesk(self._desk, self._replicas, self._memory, self._diary)
         self._sessions = SessionDesk(
             generation,
             book,
@@ -111,20 +110,19 @@ class Router:
         self._keep_time()
         if not self._is_replica(status.key) or not self._replicas.report(status, self._clock()):
             return
-        berth = self._roster.berths.get(status.key)
-        if status.state is ReplicaState.UP and status.listing is not None and berth is not None:
-            facts = self._replicas.facts.get(status.key.backend)
-            self._memory.keep(berth.settings, status.listing, facts)
-            wanted = self._roster.backends.get(status.key.backend, berth.settings)
-            self._definitions.screen(wanted, status.listing, facts)  # what is seen first is agreed to
-        self._retire_outdated()
+        self._servers.learn(status)
         self._views.publish_soon()
 
-    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load, link_key: int = 0) -> Heard:
-        """A Backend lives, is so loaded, and accepts links with the keys up to the one of this number."""
+    async def beat(
+        self, key: ReplicaKey, epoch: str, sequence: int, load: Load, link_key: int = 0, refused: Refused = ()
+    ) -> Heard:
+        """A Backend lives, is so loaded, and accepts links with the keys up to the one of this number.
+
+        `refused` are the connections in this life of it that were no links.
+        """
         self._keep_time()
         self._link_keys.hear(key, link_key)
-        known = self._replicas.beat(key, epoch, sequence, load, self._clock())
+        known = self._replicas.beat(key, epoch, sequence, load, self._clock(), refused)
         return Heard(known, self._link_keys.keys.number)
 
     async def link_keys(self) -> LinkKeys:
@@ -175,45 +173,29 @@ class Router:
         self._desk.adopt(orders)
         if begins and self._memory.lasts:
             self._sessions.be_certain()
-            self._recalled = self._recall()
+            self._recalled = self._servers.recall()
 
     async def configure(self, backends: Sequence[BackendSettings], terms: Terms | None = None) -> Changes:
         """See `Roster.configure`."""
-        changes = self._desk.configure(backends, terms)
-        self._memory.forget(changes.removed)
-        self._definitions.forget(frozenset(changes.removed))
-        self._retire_outdated()
-        return changes
+        return self._servers.configure(backends, terms)
 
     async def add_server(self, name: str, settings: BackendSettings, source: bytes) -> str:
-        """Add a server, or change one that was added; says why not, or nothing."""
-        if name in self._roster.backends and name not in self._roster.added:
-            return f"the configuration file has a server {name!r}: change it there"
-        self._desk.add(Added(settings, source))
-        self._memory.put_server(name, source)
-        self._retire_outdated()
-        return ""
+        """See `ServerDesk.add`."""
+        return self._servers.add(name, settings, source)
 
     async def remove_server(self, name: str) -> str:
-        """Remove a server that was added; says why not, or nothing."""
-        if name not in self._roster.added:
-            known = name in self._roster.backends
-            return f"the server {name!r} is in the configuration file: remove it there" if known else "no such server"
-        self._memory.remove_server(name)
-        self._memory.forget(self._desk.remove(name).removed)
-        return ""
+        """See `ServerDesk.remove`."""
+        return self._servers.remove(name)
 
     async def servers(self) -> tuple[ServerState, ...]:
         """Every server as it is now, in alphabetical order."""
-        return Survey(self._roster, self._replicas, self._screened()).servers()
+        return self._servers.survey().servers()
 
     async def accept_definitions(self, name: str) -> str:
-        """Agree to what the tools of a server are now, see `Pin`; says why not, or nothing."""
-        settings, listing = self._roster.backends.get(name), self._replicas.listings.get(name)
-        if settings is None or listing is None:
-            return "no such server" if settings is None else f"the server {name!r} has not said yet what it has"
-        reason = self._definitions.accept(settings, listing)
-        self._views.publish_soon()
+        """See `ServerDesk.accept`."""
+        reason = self._servers.accept(name)
+        if not reason:
+            self._views.publish_soon()
         return reason
 
     async def ask_reload(self) -> int:
@@ -248,10 +230,11 @@ class Router:
         return self._shares.share(report)
 
     async def revoke(self, revocations: Revocations) -> None:
-        """The Vault tells what is revoked now; every ingress hears of it at once."""
+        """The Vault tells what is revoked now; every ingress hears of it at once, and sessions end with it."""
         self._keep_time()
         self._revocations = revocations
         self._views.publish()
+        self._sessions.revoke(revocations)
 
     async def knows_revocations(self, mark: str) -> bool:
         """Whether the Vault has told these here; if not, it shall. A Router that starts again knows none."""
@@ -305,31 +288,15 @@ class Router:
         is_young = self._clock() - self._started_at < GATHER_SECONDS
         if is_young and not (self._recalled or before.version or self._complete()):
             return None
-        self._recall()
+        self._servers.recall()
         self._replicas.keep(self._roster.backends)
-        self._tell_metrics()
-        survey = Survey(self._roster, self._replicas, self._screened())
+        self._metrics.observe(self._servers.facts())
         said = {"prefer_zone": self._prefer_zone, "closing": self._closing}
-        return survey.view(before, self._naming, self._revocations, self._link_keys.published, **said)
-
-    def _recall(self) -> bool:
-        """Take lists of the run before for those of backends that told none yet; whether there were any."""
-        recalled = False
-        for name, settings in self._roster.backends.items():
-            known = self._memory.recall(settings)
-            if known is not None and name not in self._replicas.listings:
-                self._replicas.listings[name] = known.listing
-                if known.facts is not None:
-                    self._replicas.facts.setdefault(name, known.facts)
-                recalled = True
-        return recalled
+        return self._servers.survey().view(before, self._naming, self._revocations, self._link_keys.published, **said)
 
     def _complete(self) -> bool:
         """Whether every replica has said something since this Router started."""
         return all(key in self._replicas.statuses for key in self._roster.berths)
-
-    def _retire_outdated(self) -> None:
-        self._desk.settle(self._replicas.up)
 
     def _keep_time(self) -> None:
         """Start the rounds, which need a running loop that the constructor of an actor does not have."""
@@ -356,18 +323,4 @@ class Router:
         if self._link_keys.look(self._replicas.statuses.keys(), now):
             log.info("link_key_spread", number=self._link_keys.keys.number)
             self._views.publish_soon()
-        self._tell_metrics()
-
-    def _screened(self) -> dict[str, Screened]:
-        """What of each server is offered that has said what it has."""
-        return {
-            name: self._definitions.screen(settings, listing, self._replicas.facts.get(name))
-            for name, settings in self._roster.backends.items()
-            if (listing := self._replicas.listings.get(name)) is not None
-        }
-
-    def _tell_metrics(self) -> None:
-        screened = self._screened()
-        self._metrics.observe(
-            [facts.of_screened(screened.get(facts.backend)) for facts in self._replicas.backend_facts()]
-        )
+        self._metrics.observe(self._servers.facts())

@@ -14,6 +14,8 @@ from actors.core.expiring import Expiring
 from actors.core.session_book import NO_REASONS, Opening, SessionBook
 from actors.core.session_end import End
 from actors.core.session_state import Change, Found, Lose, SessionNews, SessionState
+from actors.core.tokens.revocations import Revocations
+from actors.followers import Followers
 
 QUIET_SECONDS: Final = 0.02
 """Changes that come together are told together."""
@@ -47,15 +49,15 @@ class SessionDesk:
         """
         self._generation = generation
         self._book = book
-        self._watch_seconds = watch_seconds
         self._clock = clock
         self._stands = stands
         self._certain_at = clock() + gather_seconds
         self._losses: Expiring[tuple[bytes, Binding], float] = Expiring(MAX_LOSSES)
         """When each binding was lost."""
+        self._revocations = Revocations()
         self._told = 0
         """The version that followers were woken for."""
-        self._changed = asyncio.Event()
+        self._followers = Followers(watch_seconds)
         self._waking: asyncio.TimerHandle | None = None
 
     def be_certain(self) -> None:
@@ -65,6 +67,7 @@ class SessionDesk:
     def open(self, state: SessionState, most: int | None = None) -> Opening:
         """See `SessionBook.open`."""
         opening = self._book.open(state, self._clock(), most)
+        self._turn_out((state.nonce,))
         self._wake_soon()
         return opening
 
@@ -98,8 +101,17 @@ class SessionDesk:
         self, states: Iterable[SessionState], ended: Iterable[bytes], reasons: Mapping[bytes, End] = NO_REASONS
     ) -> None:
         """See `SessionBook.tell`."""
-        self._book.tell(states, ended, self._clock(), reasons)
+        told = tuple(states)
+        self._book.tell(told, ended, self._clock(), reasons)
+        self._turn_out(state.nonce for state in told)
         self._wake_soon()
+
+    def revoke(self, revocations: Revocations) -> None:
+        """End the sessions of what is revoked now, and from now on of those that are still told."""
+        if revocations.mark != self._revocations.mark:
+            self._revocations = revocations
+            self._turn_out(None)
+            self._wake_soon()
 
     async def news(self, generation: str, after: int) -> SessionNews:
         """What happened since that version of that generation, as soon as there is anything, or nothing after a while.
@@ -108,12 +120,7 @@ class SessionDesk:
         """
         if generation != self._generation:
             return self._book.news(self._generation, 0)
-        try:
-            async with asyncio.timeout(self._watch_seconds):
-                while after == self._book.version:
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
+        await self._followers.wait_while(lambda: after == self._book.version)
         return self._book.news(generation, after)
 
     def look_round(self) -> None:
@@ -134,10 +141,17 @@ class SessionDesk:
             self._book.change(nonce, change)
         return None
 
+    def _turn_out(self, among: Iterable[bytes] | None) -> None:
+        """See `SessionBook.revoke`; who opened one of them may have been let in just before the revocation."""
+        ended = self._book.revoke(self._revocations, self._clock(), among) if self._revocations.entries else 0
+        if ended:
+            log.info("sessions_revoked", ended=ended, left=len(self._book))
+
     def _recall(self, asked: SessionState) -> SessionState | None:
         now = self._clock()
         if now < self._certain_at and self._book.find(asked.nonce) is None:
             self._book.tell((asked,), (), now)
+            self._turn_out((asked.nonce,))
         return self._book.find(asked.nonce)
 
     def _wake_soon(self) -> None:
@@ -147,5 +161,4 @@ class SessionDesk:
     def _wake(self) -> None:
         self._waking = None
         self._told = self._book.version
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._followers.wake()

@@ -21,7 +21,8 @@ from actors.core.listing import Facts, Listing
 from actors.core.saved import Saved, SavedListing, SavedServer, SavedSession, digest_of
 from actors.core.session_state import SessionState
 from actors.core.settings import BackendSettings
-from actors.store_file import BrokenFile, StoreError, connect, move_aside, transaction
+from actors.sqlite_file import BrokenFile, ForeignFile, transaction
+from actors.store_file import StoreError, connect, move_aside
 
 FLUSH_SECONDS: Final = 0.5
 """How long what was noted may wait for more."""
@@ -88,7 +89,7 @@ class Store:
                 aside = move_aside(path)
                 log.warning("state_file_broken", file=str(path), reason=str(broken), kept_as=str(aside))
                 return cls(connect(path), clock, max_notes)
-        except (OSError, sqlite3.Error, BrokenFile) as error:
+        except (OSError, sqlite3.Error, BrokenFile, ForeignFile) as error:
             raise StoreError(str(error)) from error
 
     def load(self) -> Saved:

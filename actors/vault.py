@@ -6,34 +6,26 @@ waits for it: of a credential that was seen before nobody asks.
 """
 
 import asyncio
-import hmac
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import structlog
 
 from actors.core.auth_settings import AuthSettings
-from actors.core.oauth.statement import TYP as STATEMENT_TYP
-from actors.core.oauth.statement import identity_of, statement_claims
-from actors.core.tokens.family import digest_of
 from actors.core.tokens.grant import Grant
-from actors.core.tokens.issued import Declined, GrantFault, No, Shown, TokenEntry, TokenPair
+from actors.core.tokens.issued import Declined, GrantFault, Shown, TokenEntry, TokenPair
 from actors.core.tokens.key_record import KeyRecord
 from actors.core.tokens.ledger import Ledger
 from actors.core.tokens.own_issuer import OwnIssuer
 from actors.core.tokens.revocations import Revocation, Revocations, Target
-from actors.core.tokens.revoking import revocation_of
-from actors.credential_desk import CredentialDesk
-from actors.key_desk import KeyDesk
+from actors.followers import Followers
 from actors.refs.asking import WATCH_SECONDS
 from actors.refs.gone import ActorGone
-from actors.revocation_desk import RevocationDesk
-from actors.signer import Signer
-from actors.token_desk import ID_BYTES, TokenDesk
+from actors.vault_desks import NO_TOKENS, VaultDesks
 from actors.vault_file import VaultFile
 
 ROUND_SECONDS: Final = 2.0
@@ -41,8 +33,6 @@ ROUND_SECONDS: Final = 2.0
 
 SWEEP_SECONDS: Final = 60.0
 """Between two times that what is over is let go of, and that the age of the signing key is looked at."""
-
-NO_TOKENS: Final = Declined(No.UNKNOWN, "this gateway issues no tokens: `auth.tokens` is not in its configuration")
 
 T = TypeVar("T")
 
@@ -57,18 +47,6 @@ class RevocationListener(Protocol):
 
     async def knows_revocations(self, mark: str) -> bool:
         """See `Router.knows_revocations`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Desks:
-    """Everything that waits for the disk."""
-
-    file: VaultFile
-    revocations: RevocationDesk
-    keys: KeyDesk
-    credentials: CredentialDesk
-    signer: Signer | None
-    tokens: TokenDesk | None
 
 
 class Vault:
@@ -93,20 +71,15 @@ class Vault:
 
         The file is opened by whoever asks first, and again by the next if it could not be.
         """
-        self._auth = auth
-        self._own = own
-        self._secret = secret
         self._open_file = open_file
+        self._make_desks = partial(VaultDesks, auth=auth, own=own, secret=secret, generation=generation, random=random)
         self._find_router = find_router
-        self._generation = generation
         self._clock = clock
-        self._random = random
-        self._watch_seconds = watch_seconds
         self._sleep = sleep
         self._turn = asyncio.Lock()
-        self._desks: _Desks | None = None
+        self._desks: VaultDesks | None = None
         self._ledger = Ledger(generation)
-        self._published = asyncio.Event()
+        self._followers = Followers(watch_seconds)
         self._rounds: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -116,10 +89,9 @@ class Vault:
     async def watch(self, generation: str, version: int) -> Ledger:
         """What those who verify must know, as soon as it differs from the version named, or after a while even so."""
         await self._do(lambda _desks, _now: None)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._watch_seconds):
-                while (self._ledger.generation, self._ledger.version) == (generation, version):
-                    await self._published.wait()
+        await self._followers.wait_while(
+            lambda: (self._ledger.generation, self._ledger.version) == (generation, version)
+        )
         return self._ledger
 
     async def ledger(self) -> Ledger:
@@ -141,7 +113,7 @@ class Vault:
     ) -> TokenPair | GrantFault:
         """See `TokenDesk.refresh`."""
 
-        def work(desks: _Desks, now: float) -> TokenPair | GrantFault:
+        def work(desks: VaultDesks, now: float) -> TokenPair | GrantFault:
             tokens = desks.tokens
             return GrantFault.GRANT if tokens is None else tokens.refresh(token, client, scopes, now, resource)
 
@@ -150,7 +122,7 @@ class Vault:
     async def issue(self, grant: Grant, seconds: float) -> Shown | Declined:
         """See `TokenDesk.issue`."""
 
-        def work(desks: _Desks, now: float) -> Shown | Declined:
+        def work(desks: VaultDesks, now: float) -> Shown | Declined:
             return NO_TOKENS if desks.tokens is None else desks.tokens.issue(grant, seconds, now)
 
         return await self._do(work)
@@ -194,21 +166,7 @@ class Vault:
 
         Every ingress that hears the Router knows of it when this returns, or very soon.
         """
-
-        def work(desks: _Desks, now: float) -> Revocation | Declined:
-            if target is Target.TOKEN and desks.tokens is not None:
-                family = desks.file.family_of(digest_of(value))
-                if family is not None:
-                    made = Revocation(Target.FAMILY, family.id, self._own.issuer)
-                    return desks.tokens.end_family(family.id, now) or made
-            made_or_not = revocation_of(target, value, issuer, now)
-            if isinstance(made_or_not, Declined):
-                return made_or_not
-            if target is Target.FAMILY and desks.tokens is not None and desks.file.family(value) is not None:
-                desks.tokens.end_family(value, now)
-            return desks.revocations.add(made_or_not) or made_or_not
-
-        return await self._do(work)
+        return await self._do(lambda desks, now: desks.revoke(target, value, issuer, now))
 
     async def forgive(self, name: str) -> Declined | None:
         """See `RevocationDesk.drop`."""
@@ -259,22 +217,11 @@ class Vault:
         `issuers` are those whose principals it is made of, the gateway itself if there are none: one subject may be
         somebody else's at another issuer.
         """
-
-        def work(desks: _Desks, now: float) -> str | Declined:
-            identity = identity_of(principal)
-            if desks.signer is None:
-                return NO_TOKENS
-            if identity is None or identity[0] not in (issuers or (self._own.issuer,)):
-                return Declined(No.WRONG, "the caller has no token of an issuer whose callers have one there")
-            name = self._random(ID_BYTES).hex()
-            claims = statement_claims(self._own.issuer, *identity, audience, token_id=name, now=now)
-            return desks.signer.sign(claims, now, STATEMENT_TYP)
-
-        return await self._do(work)
+        return await self._do(lambda desks, now: desks.statement(principal, issuers, audience, now))
 
     async def look_round(self) -> None:
         """Let go of what is over, and sign with a new key if it is time."""
-        await self._do(_sweep)
+        await self._do(lambda desks, now: desks.sweep(now))
 
     async def make_known(self) -> None:
         """See to it that the Router knows what is revoked; nothing happens while there is none."""
@@ -286,12 +233,12 @@ class Vault:
             if not await router.knows_revocations(revocations.mark):
                 await router.revoke(revocations)
 
-    async def _do(self, work: Callable[[_Desks, float], T]) -> T:
+    async def _do(self, work: Callable[[VaultDesks, float], T]) -> T:
         """Have a thread do it, one after the other; who gives up waiting does not stop it."""
         self._keep_time()
         return await asyncio.shield(asyncio.create_task(self._work(work)))
 
-    async def _work(self, work: Callable[[_Desks, float], T]) -> T:
+    async def _work(self, work: Callable[[VaultDesks, float], T]) -> T:
         async with self._turn:
             known = self._ledger.revocations.mark
             try:
@@ -302,40 +249,22 @@ class Vault:
             await self.make_known()
         return result
 
-    def _run(self, work: Callable[[_Desks, float], T]) -> T:
+    def _run(self, work: Callable[[VaultDesks, float], T]) -> T:
         now = self._clock()
         if self._desks is None:
-            self._desks = self._opened(now)
+            file = self._open_file()
+            try:
+                self._desks = self._make_desks(file, now=now)
+            except BaseException:
+                file.close()
+                raise
         return work(self._desks, now)
 
-    def _opened(self, now: float) -> _Desks:
-        file = self._open_file()
-        try:
-            revocations = RevocationDesk(file, self._generation)
-            configured = frozenset(key.name for key in self._auth.api_keys) if self._auth is not None else frozenset()
-            keys = KeyDesk(file, revocations, configured, self._random)
-            settings = None if self._auth is None else self._auth.tokens
-            signer, tokens = None, None
-            if settings is not None:
-                signer = Signer(file, settings, self._secret, self._random)
-                signer.look_round(now)
-                key = hmac.digest(self._secret, b"only1mcp refresh tokens 1", "sha256")
-                tokens = TokenDesk(file, settings, self._own, signer, revocations, key, self._random)
-        except BaseException:
-            file.close()
-            raise
-        return _Desks(file, revocations, keys, CredentialDesk(file, self._secret, self._random), signer, tokens)
-
     def _publish(self) -> None:
-        desks, old = self._desks, self._ledger
-        if desks is None:
-            return
-        jwks = old.jwks if desks.signer is None else desks.signer.ring.jwks()
-        now = (jwks, desks.keys.records, desks.revocations.revocations)
-        if now != (old.jwks, old.keys, old.revocations) or not old.version:
-            self._ledger = Ledger(self._generation, old.version + 1, *now)
-            self._published.set()
-            self._published = asyncio.Event()
+        ledger = self._ledger if self._desks is None else self._desks.ledger_after(self._ledger)
+        if ledger is not self._ledger:
+            self._ledger = ledger
+            self._followers.wake()
 
     def _keep_time(self) -> None:
         """Start the rounds, which need a running loop that the constructor of an actor does not have."""
@@ -354,10 +283,3 @@ class Vault:
                     await self.look_round()
             except Exception as error:  # noqa: BLE001 - rounds that have ended would never be gone again
                 log.error("vault_round_failed", reason=type(error).__name__)
-
-
-def _sweep(desks: _Desks, now: float) -> None:
-    desks.file.sweep(now)
-    desks.revocations.sweep(now)
-    if desks.signer is not None:
-        desks.signer.look_round(now)

@@ -4,7 +4,6 @@ Every method waits for the disk, so it belongs into a thread; what it changes is
 time, but for those within one `transaction`. Times are Unix seconds.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from actors.core.tokens.issued import TokenEntry
 from actors.core.tokens.key_record import KeyRecord
 from actors.core.tokens.key_ring import KeyRing, RingKey
 from actors.core.tokens.revocations import Revocation, Target
-from actors.store_file import BUSY_SECONDS, transaction
+from actors.sqlite_file import BrokenFile, ForeignFile, Form, connect, transaction
 
 SCHEMA: Final = 1
 """The version of the tables; a file of a later one is left alone."""
@@ -26,8 +25,7 @@ SCHEMA: Final = 1
 APPLICATION_ID: Final = 0x6F316D76
 """`o1mv`: by it a file is known to be a vault of ours."""
 
-_TABLES: Final = f"""
-BEGIN IMMEDIATE;
+_TABLES: Final = """
 CREATE TABLE IF NOT EXISTS signing_keys (kid TEXT PRIMARY KEY, made_at REAL NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS families (
     id TEXT PRIMARY KEY, subject TEXT NOT NULL, begun_at REAL NOT NULL, ends_at REAL NOT NULL, body BLOB NOT NULL
@@ -45,10 +43,10 @@ CREATE TABLE IF NOT EXISTS credentials (
     principal TEXT, server TEXT, issuer TEXT, body TEXT NOT NULL, PRIMARY KEY (principal, server, issuer)
 );
 CREATE TABLE IF NOT EXISTS claims (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA};
-COMMIT;
 """
+
+_FORM: Final = Form(APPLICATION_ID, SCHEMA, _TABLES, synchronous="FULL")
+"""What was answered is on the disk, also if the power fails."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -223,45 +221,14 @@ def open_vault(path: Path | None) -> VaultFile:
     try:
         if path is not None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # SQLite gives its other files the mode of this one
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.fchmod(descriptor, 0o600)
-            finally:
-                os.close(descriptor)
-        connection = sqlite3.connect(
-            path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            _prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-    except (OSError, sqlite3.Error) as error:
+        return VaultFile(connect(path, _FORM))
+    except (OSError, sqlite3.Error, BrokenFile, ForeignFile) as error:
         raise VaultError(f"the vault {path} cannot be used: {error}") from error
-    return VaultFile(connection)
 
 
 def vault_path(state_file: Path) -> Path:
     """Where the vault lies that belongs to a state file: beside it."""
     return state_file.with_name(f"{state_file.name}.vault")
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    def value(pragma: str) -> Any:
-        return connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-
-    is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not is_new and value("application_id") != APPLICATION_ID:
-        raise sqlite3.DatabaseError("it is a database of another program")
-    if value("user_version") > SCHEMA:
-        raise sqlite3.DatabaseError("it was written by a later version of only1mcp")
-    found = value("quick_check(1)")
-    if found != "ok":
-        raise sqlite3.DatabaseError(f"it is damaged: {found}")
-    value("journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # what was answered is on the disk, also if the power fails
-    connection.executescript(_TABLES)
 
 
 def _encoded(value: msgspec.Struct) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from actors.core.view import View
+from actors.followers import Followers
 
 QUIET_SECONDS: Final = 0.05
 """Changes that come together are published together."""
@@ -16,8 +17,7 @@ class ViewDesk:
     def __init__(self, generation: str, make: Callable[[View], View | None], *, watch_seconds: float) -> None:
         """`make` gives the View that comes after another, or nothing as long as there shall be none."""
         self._make = make
-        self._watch_seconds = watch_seconds
-        self._published = asyncio.Event()
+        self._followers = Followers(watch_seconds)
         self._publishing: asyncio.TimerHandle | None = None
         self.view = View(generation=generation)
         """The one published last; nothing was published yet if its version is 0."""
@@ -35,15 +35,11 @@ class ViewDesk:
         view = self._make(self.view)
         if view is not None:
             self.view = view
-            self._published.set()
-            self._published = asyncio.Event()
+            self._followers.wake()
 
     async def watch(self, generation: str, version: int) -> View:
         """The View as soon as it differs from the one named, or after a while even so."""
-        try:
-            async with asyncio.timeout(self._watch_seconds):
-                while self.view.version == 0 or (self.view.generation, self.view.version) == (generation, version):
-                    await self._published.wait()
-        except TimeoutError:
-            pass
+        await self._followers.wait_while(
+            lambda: self.view.version == 0 or (self.view.generation, self.view.version) == (generation, version)
+        )
         return self.view

@@ -79,7 +79,7 @@ def hush() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
-def nobody(_: object) -> None:
+def nobody(*_: object) -> None:
     """Nobody wants to know that a link came or was lost."""
 
 

@@ -127,6 +127,7 @@ class IngressReplica:
             has_consent=connections.has,
         )
         self._sessions = assembly.sessions
+        self._eviction = assembly.eviction
         self._relay = assembly.relay
         known = recognition_of(settings, verify, own_url, find_vault, self._recorder)
         self._authentication = known.authentication
@@ -138,7 +139,16 @@ class IngressReplica:
         admin = AdminApi(access, find_router, find_backend, os.environ, self._recorder, known.credentials, connecting)
         steps = Cookies(secret)
         connect = ConnectDoor(
-            secret, tickets, steps, own_url, connections, time.monotonic, guarded=guarded, logins=known.in_browsers
+            secret,
+            tickets,
+            steps,
+            own_url,
+            connections,
+            time.monotonic,
+            admits=reception.admits,
+            complete=assembly.sessions.complete,
+            guarded=guarded,
+            logins=known.in_browsers,
         )
         self._ingress = Ingress(
             settings.server,
@@ -164,6 +174,7 @@ class IngressReplica:
             self._limiting.go_by(self._outlook.view.terms.limits)
         if self._outlook.view.revocations is not None:
             self._authentication.revoke(self._outlook.view.revocations)
+            self._eviction.heed(self._outlook.view.revocations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""

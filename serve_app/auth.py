@@ -7,16 +7,14 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import jwt
 import msgspec
 
 from actors.core.api_key import PREFIX, hash_of
 from actors.core.audience import Audience
-from actors.core.auth_settings import ALGORITHMS, AuthSettings, IssuerSettings
+from actors.core.auth_settings import ALGORITHMS, AuthSettings
 from actors.core.claims import (
     Claims,
     Header,
@@ -31,12 +29,12 @@ from actors.core.claims import (
 from actors.core.json_once import decode_object
 from actors.core.principal import MAX_CREDENTIAL_BYTES, Principal, Refusal, Verdict
 from actors.core.tokens.key_record import key_principal
-from serve_app.discovery import Discovery
 from serve_app.fetch import fetch, post_form
-from serve_app.introspection import Introspection, Post
-from serve_app.jwks import Fetch, Jwks
+from serve_app.introspection import Post
+from serve_app.jwks import Fetch
 from serve_app.own_tokens import OwnTokens
-from serve_app.signing_keys import SigningKey, from_file
+from serve_app.signing_keys import SigningKey
+from serve_app.trust import Trust, trust_of
 
 MAX_TOKEN_SECONDS: Final = 300.0
 """The longest reuse of the verdict on a token, however late it expires."""
@@ -46,34 +44,6 @@ REFUSED_SECONDS: Final = 10.0
 
 UNAVAILABLE_SECONDS: Final = 1.0
 """Reuse of a refusal that nobody is to blame for."""
-
-
-class KeySource(Protocol):
-    """Where the keys of one issuer come from."""
-
-    async def find(self, kid: str | None, algorithm: str) -> SigningKey | Refusal:
-        """Find the key for a token whose header says so much; the issuer is allowed that algorithm."""
-
-
-class FileKey:
-    """The one key of an issuer, read from a file at the start."""
-
-    def __init__(self, key: SigningKey) -> None:
-        self._key = key
-
-    async def find(self, kid: str | None, algorithm: str) -> SigningKey | Refusal:
-        """The key, whatever the token calls it; a signature by another algorithm will not match it."""
-        return self._key
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """An issuer, and how its tokens are verified: by its keys, by asking it, or by both."""
-
-    issuer: IssuerSettings
-    audience: Audience
-    source: KeySource | None
-    introspection: Introspection | None
 
 
 class Auth:
@@ -101,13 +71,7 @@ class Auth:
         self._clock = clock
         self._monotonic = monotonic
         self._issuers = {
-            issuer.issuer: Trust(
-                issuer,
-                Audience(issuer.audience, settings.public_url),
-                _source(issuer, fetch, monotonic),
-                _introspection(issuer, monotonic, post),
-            )
-            for issuer in settings.issuers
+            issuer.issuer: trust_of(issuer, settings.public_url, fetch, monotonic, post) for issuer in settings.issuers
         }
         self._own = own
         if own is not None and settings.tokens is not None:
@@ -227,23 +191,6 @@ class Auth:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             return None
         return payload
-
-
-def _source(issuer: IssuerSettings, fetch: Fetch, monotonic: Callable[[], float]) -> KeySource | None:
-    if issuer.key_file is not None:
-        return FileKey(from_file(issuer, Path(issuer.key_file)))
-    if issuer.jwks_url is not None:
-        return Jwks(issuer, issuer.jwks_url, fetch, monotonic)
-    return (
-        Jwks(issuer, issuer.issuer, Discovery(issuer.issuer, fetch).fetch_keys, monotonic)
-        if issuer.is_discovered
-        else None
-    )
-
-
-def _introspection(issuer: IssuerSettings, monotonic: Callable[[], float], post: Post) -> Introspection | None:
-    settings = issuer.introspection
-    return None if settings is None else Introspection(issuer.issuer, settings, monotonic, post)
 
 
 def _principal(claims: Claims, said: Mapping[str, Any], trust: Trust) -> Principal:

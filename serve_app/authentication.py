@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import msgspec
-import structlog
 
 from actors.core.audience import endpoint_at
 from actors.core.expiring import Expiring
 from actors.core.principal import ANONYMOUS, MAX_CREDENTIAL_BYTES, Principal, Refusal, Verdict
 from actors.core.tokens.revocations import Revocations
+from actors.reachability import Reachability
 from serve_app.challenges import BEARER, DPOP, Challenges
 from serve_app.denial import AMBIGUOUS, DENIALS, ELSEWHERE, INVALID, MISSING, UNAVAILABLE, UNPROVEN, Denial
 from serve_app.http import Scope
@@ -47,9 +47,6 @@ class Bound(msgspec.Struct, frozen=True):
 
     token: bytes
     proof: bytes
-
-
-log = structlog.get_logger()
 
 
 class Authentication:
@@ -85,7 +82,7 @@ class Authentication:
         self._admitted: Expiring[bytes, Principal] = Expiring(max_entries)
         self._denied: Expiring[bytes, Denial] = Expiring(max_entries)
         self._pending: dict[bytes, asyncio.Task[Principal | Denial]] = {}
-        self._reachable = True
+        self._auth = Reachability("auth_reachable", "auth_unreachable")
         self._revocations = Revocations()
 
     def assign(self, with_roles: Callable[[Principal], Principal]) -> None:
@@ -190,9 +187,9 @@ class Authentication:
             async with asyncio.timeout(self._time_limit):
                 verdict = await verify(credential.decode("ascii"))
         except Exception as error:  # noqa: BLE001 - of whatever kind: nobody was recognised, so nobody comes in
-            self._note_reachable(False, type(error).__name__)
+            self._auth.missed(type(error).__name__)  # a message might repeat the credential
             return UNAVAILABLE
-        self._note_reachable(True, "")
+        self._auth.reached()
         until = asked_at + verdict.lasts
         if verdict.principal is not None and self._revocations.covers(verdict.principal):
             self._denied.put(digest, INVALID, until=min(until, asked_at + REVOKED_SECONDS))
@@ -204,15 +201,6 @@ class Authentication:
         denial = DENIALS[verdict.refusal or Refusal.INVALID]
         self._denied.put(digest, denial, until=until)
         return denial
-
-    def _note_reachable(self, reachable: bool, reason: str) -> None:
-        if reachable is self._reachable:
-            return
-        self._reachable = reachable
-        if reachable:
-            log.info("auth_reachable")
-        else:
-            log.warning("auth_unreachable", reason=reason)  # the type only: a message might repeat the credential
 
 
 def _presented(headers: Headers) -> bytes | Bound | Denial:

@@ -1,7 +1,6 @@
 """Starts and stops the whole gateway on a Ray: the actors, the Serve application, and what stands around them."""
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import ray
-from ray import serve
 
 from actors.audit_folder import AuditError
 from actors.core.credential_settings import CredentialKind
@@ -29,7 +27,6 @@ from actors.runtime.cluster import cluster_cpus
 from actors.runtime.start import start_backend, start_host, start_metrics, start_router, start_vault
 from actors.vault_file import VaultError, open_vault
 from serve_app.admin.api import ENTRY_FOLDER
-from serve_app.app import APPLICATION, QUIET, build_application
 from serve_app.audit_place import audit_path
 from serve_app.chronicle import Chronicle
 from serve_app.cli.course import StartFailed
@@ -40,6 +37,7 @@ from serve_app.knock import NobodyAnswers, health_url, knock_at
 from serve_app.link_rotation import LinkRotation
 from serve_app.pulse import until_lost
 from serve_app.reload import Reloaded
+from serve_app.serving import Serving
 from serve_app.state_file import Recalled, added_again, forget_old, recall, state_file
 
 MARGIN_SECONDS: Final = 5.0
@@ -70,8 +68,7 @@ class Gateway:
         self._fleet: Fleet | None = None
         self._rotation: LinkRotation | None = None
         self._rotating: asyncio.Task[None] | None = None
-        self._serving = False
-        self._owns_serve = False
+        self._serving = Serving(settings, progress, spread=spread)
         self.on_reload: Callable[[], None] = lambda: None
         """Called when somebody asked for the configuration to be read again."""
 
@@ -119,7 +116,7 @@ class Gateway:
             on_orders=housing.expect,
         )
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._open_door())
+            group.create_task(self._serving.begin(self._secret, self._admin_digest, self._audit_key))
             beginning = group.create_task(self._begin(self._fleet, roster, self._rotation))
         statuses = beginning.result()
         try:
@@ -156,42 +153,16 @@ class Gateway:
         seconds = self._settings.server.drain_seconds
         if self._router is not None:
             await _within(self._router.close(), MARGIN_SECONDS)
-        if self._serving:
-            await _within(asyncio.to_thread(serve.delete, APPLICATION, _blocking=True), seconds + MARGIN_SECONDS)
+        await _within(self._serving.end(), seconds + MARGIN_SECONDS)
         if self._router is not None:
             await _within(self._router.flush(), MARGIN_SECONDS)  # the ingress replicas told it their last
-        if self._owns_serve and self._spread:
-            await _within(asyncio.to_thread(serve.shutdown), seconds + MARGIN_SECONDS)
+        await _within(self._serving.leave(), seconds + MARGIN_SECONDS)
         if self._rotating is not None:
             self._rotating.cancel()
         if self._fleet is not None:
             await _within(self._fleet.stop(seconds), seconds + MARGIN_SECONDS)
         if self._chronicle is not None:
             await _within(self._chronicle.end(), seconds + MARGIN_SECONDS)
-
-    async def _open_door(self) -> None:
-        try:
-            await asyncio.to_thread(self._start_serve)
-        except Exception as error:
-            cause = getattr(error, "cause", None) or error  # of what went wrong in an actor, without Ray's frame
-            raise StartFailed(f"Ray Serve did not start the ingress: {cause}") from error
-
-    def _start_serve(self) -> None:
-        server = self._settings.server
-        # what it has to say at `info` is for those who type commands of Serve's own
-        logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        with self._progress.step("starting Ray Serve"):
-            if _serve_is_running() and set(serve.status().applications) == {APPLICATION}:
-                serve.shutdown()  # a gateway that was killed has left it, perhaps on another port
-            self._owns_serve = not _serve_is_running()
-            options = {"host": server.host, "port": server.port}
-            serve.start(http_options=options, proxy_location="EveryNode", logging_config=QUIET)
-        with self._progress.step("starting the ingress" + (" and auth" if self._settings.auth else "")):
-            self._serving = True
-            application = build_application(
-                self._settings, self._secret, self._admin_digest, spread=self._spread, audit_key=self._audit_key
-            )
-            serve.run(application, name=APPLICATION, route_prefix="/", _local_testing_mode=False)
 
     async def _begin(self, fleet: Fleet, roster: Roster, rotation: LinkRotation) -> Sequence[Status]:
         try:
@@ -246,11 +217,3 @@ async def _within(work: Awaitable[object], seconds: float) -> None:
             await work
     except Exception:  # noqa: BLE001 - every further step must still be taken
         return
-
-
-def _serve_is_running() -> bool:
-    try:
-        ray.get_actor("SERVE_CONTROLLER_ACTOR", "serve")
-    except ValueError:
-        return False
-    return True

@@ -9,10 +9,9 @@ import structlog
 
 from actors.core import jsonrpc
 from actors.core.caller import Caller
-from actors.core.guard import Guard, Objection
+from actors.core.guard import Guard
 from actors.core.limits.admission import STATUS, Reason
 from actors.core.offer import Offer
-from actors.core.request_head import fault_of
 from actors.core.settings import ServerSettings
 from actors.metrics import CONTENT_TYPE
 from actors.refs.gone import ActorGone
@@ -26,7 +25,7 @@ from serve_app.cross_origin import preflight, told_to_pages
 from serve_app.denial import Denial
 from serve_app.downstream import sse_door, ws_door
 from serve_app.downstream.assembly import Assembly
-from serve_app.downstream.channel import Entrance
+from serve_app.downstream.entrance import Entrance
 from serve_app.downstream.mcp_http import McpHttp
 from serve_app.downstream.standing import UNAUTHORIZED, Check
 from serve_app.http import (
@@ -44,6 +43,7 @@ from serve_app.http import (
 )
 from serve_app.metadata import Metadata
 from serve_app.oauth.endpoints import OAuthEndpoints
+from serve_app.objection import objection_to
 from serve_app.outlook import Outlook
 from serve_app.reception import Reception
 
@@ -147,7 +147,7 @@ class Ingress:
         await ws_door.deny(scope, receive, send, denial)
 
     async def _serve(self, scope: Scope, found: Mapping[bytes, bytes], receive: Receive, send: Answer) -> None:
-        objection = self._objection(scope, found)
+        objection = objection_to(scope, found, self._guard)
         if objection is not None:
             self._record(scope, objection.status, objection.reason)
             await refuse(send, objection.status, objection.reason)
@@ -227,7 +227,7 @@ class Ingress:
 
     async def _entrance_of(self, scope: Scope) -> Entrance | Denial:
         """Where a WebSocket comes in, if it may; rungs as for HTTP."""
-        objection = self._objection(scope, header_map(scope["headers"]))
+        objection = objection_to(scope, header_map(scope["headers"]), self._guard)
         if objection is not None:
             return objection
         caller = await self._caller_of(scope)
@@ -259,17 +259,6 @@ class Ingress:
         verb = scope.get("method", "WEBSOCKET")
         self._recorder.denied(self._reception.address(scope), verb, scope["path"], status, reason)
 
-    def _objection(self, scope: Scope, found: Mapping[bytes, bytes]) -> Denial | None:
-        """What is wrong with a request whoever sent it. Rungs: its form and size, its `Host`, its `Origin`."""
-        fault = fault_of(len(scope["path"]) + len(scope["query_string"]), scope["headers"])
-        if fault is not None:
-            return Denial(fault.status, fault.reason)
-        host, origin = found.get(b"host"), found.get(b"origin")
-        if host is not None and b"," in host:  # repeated: whoever routed this request may have gone by the other one
-            return Denial(403, Objection.HOST.value)
-        objection = self._guard.check(_text(host), _text(origin))
-        return None if objection is None else Denial(403, objection.value)
-
     def _offer(self, path: str, caller: Caller) -> Offer | None:
         if path in ("/mcp", "/mcp/"):
             return self._reception.offer(caller, None)
@@ -287,7 +276,3 @@ class Ingress:
             await refuse(send, 503, "the Metrics actor is restarting", [(b"retry-after", b"2")])
             return
         await respond(send, 200, page, [(b"content-type", CONTENT_TYPE.encode())])
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")

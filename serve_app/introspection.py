@@ -13,7 +13,6 @@ from typing import Any, Final
 from urllib.parse import quote_plus
 
 import msgspec
-import structlog
 
 from actors.core.auth_settings import IntrospectionSettings
 from actors.core.expiring import Expiring
@@ -21,6 +20,7 @@ from actors.core.json_once import decode_object
 from actors.core.limit_settings import RateSettings
 from actors.core.limits.token_bucket import TokenBucket
 from actors.core.principal import Refusal
+from actors.reachability import Reachability
 from serve_app.fetch import post_form
 
 Post = Callable[[str, Mapping[str, str], str], Awaitable[bytes]]
@@ -36,8 +36,6 @@ KNOWN_SECONDS: Final = 3600.0
 """For so long after it was good a token is none of a stranger's, so that strangers cannot keep it from being asked."""
 
 MAX_REMEMBERED: Final = 10_000
-
-log = structlog.get_logger()
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -73,7 +71,7 @@ class Introspection:
         self._good: Expiring[bytes, bool] = Expiring(MAX_REMEMBERED)
         self._pending: dict[bytes, asyncio.Task[Answer]] = {}
         self._strangers = TokenBucket(STRANGERS, clock())
-        self._reachable = True
+        self._endpoint = Reachability("introspection_reachable", "introspection_unavailable", issuer=issuer)
 
     @property
     def always(self) -> bool:
@@ -117,9 +115,9 @@ class Introspection:
             if said is None or not isinstance(said.get("active"), bool):
                 raise ConnectionError("not an answer to the question")
         except OSError as error:
-            self._note_reachable(False, str(error))
+            self._endpoint.missed(str(error))
             return Refusal.UNAVAILABLE
-        self._note_reachable(True, "")
+        self._endpoint.reached()
         if not said["active"]:
             self._refused.put(digest, Refusal.UNKNOWN, until=until)
             return Refusal.UNKNOWN
@@ -127,15 +125,6 @@ class Introspection:
         statement = Statement(said, until)
         self._answers.put(digest, statement, until=until)
         return statement
-
-    def _note_reachable(self, reachable: bool, reason: str) -> None:
-        if reachable is self._reachable:
-            return
-        self._reachable = reachable
-        if reachable:
-            log.info("introspection_reachable", issuer=self._issuer)
-        else:
-            log.warning("introspection_unavailable", issuer=self._issuer, reason=reason)
 
 
 def _basic(settings: IntrospectionSettings) -> str:

@@ -12,12 +12,14 @@ from actors.core.caller import Caller
 from actors.core.incident import Incident
 from actors.core.limit_settings import LimitSettings
 from actors.core.limits.admission import Admitted, Reason, Refused, refused
-from actors.core.limits.hold_count import HoldCount, key_of
+from actors.core.limits.hold_count import HoldCount
 from actors.core.limits.lease import INTERVAL_SECONDS
 from actors.core.limits.limiter import Limiter
+from actors.core.limits.place_count import PlaceCount, key_of
 from actors.core.limits.quotas import Quotas
 from actors.core.limits.report import LimitReport
 from actors.core.principal import Principal
+from actors.reachability import Reachability
 from actors.refs.router import RouterRef
 from serve_app.tallying import Note
 
@@ -45,12 +47,13 @@ class Limiting:
         self._replicas = replicas
         self._limiter = Limiter(settings.rates, replicas)
         self._quotas = Quotas(settings.quotas)
-        self._count = HoldCount(replicas)
+        self._calls = HoldCount(replicas)
+        self._places = PlaceCount(replicas)
         self._find_router = find_router
         self._note = note
         self._source = source
         self._clock = clock
-        self._reachable = True
+        self._router = Reachability("limits_shared", "limits_not_shared")
 
     def go_by(self, settings: LimitSettings) -> None:
         """Go by other settings from now on: allowances begin anew, and calls that run are counted until they end."""
@@ -71,13 +74,12 @@ class Limiting:
     def enter(self, principal: Principal) -> Refused | None:
         """A call wants to run; `leave` must follow unless it is refused."""
         most = self._quotas.of(principal).calls
-        if most is None:
-            return None
-        return self._enter(principal, Reason.CALLS, most)
+        refusal = None if most is None else self._calls.enter(principal.key, most, self._clock())
+        return self._told(refusal)
 
     def leave(self, principal: Principal) -> None:
         """The call has ended, whatever the quota is by now."""
-        self._count.leave(key_of(Reason.CALLS, principal))
+        self._calls.leave(principal.key)
 
     @asynccontextmanager
     async def hold(self, principal: Principal, what: Reason) -> AsyncIterator[Refused | None]:
@@ -88,14 +90,17 @@ class Limiting:
         """
         quota = self._quotas.of(principal)
         most = quota.websockets if what is Reason.WEBSOCKETS else quota.streams
-        if most is not None and self._reachable:
-            await self._ask(key_of(what, principal), most)
-        refusal = None if most is None else self._enter(principal, what, most)
+        if most is None:
+            yield None
+            return
+        key = key_of(what, principal)
+        given = await self._ask(key, most) if self._replicas > 1 and self._router.reachable else None
+        refusal = self._told(self._places.enter(key, most, what, given))
         try:
             yield refusal
         finally:
-            if most is not None and refusal is None:
-                self._count.leave(key_of(what, principal))
+            if refusal is None:
+                self._places.leave(key)
 
     def max_sessions(self, principal: Principal) -> int | None:
         """How many sessions a principal may have in the whole gateway; nothing if it has no quota."""
@@ -106,46 +111,44 @@ class Limiting:
         self._note(Incident.LIMITED, "", Reason.SESSIONS.value)
         return refused(Reason.SESSIONS)
 
-    def _enter(self, principal: Principal, what: Reason, most: int) -> Refused | None:
-        refusal = self._count.enter(key_of(what, principal), most, self._clock(), what)
+    def _told(self, refusal: Refused | None) -> Refused | None:
         if refusal is not None:
             self._note(Incident.LIMITED, "", refusal.reason.value)
         return refusal
 
-    async def _ask(self, key: str, most: int) -> None:
-        hold = self._count.ask(key, most, self._clock())
-        if hold is None:
-            return
+    async def _ask(self, key: str, most: int) -> bool | None:
+        """Whether the Router gives a place; nothing if it does not answer."""
+        want = self._places.want(key, most)
+        if want is None:
+            return False
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                shares = await self._find_router().share_limits(LimitReport(self._source, (), (hold,)))
-            self._count.renew(shares.grants, self._clock())
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the Router, the last answer goes on
-            log.debug("hold_not_asked", reason=repr(error))
+                return (await self._find_router().share_limits(LimitReport(self._source, want=want))).given
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the Router, an equal part is as good as any
+            log.debug("place_not_asked_for", reason=repr(error))
+            return None
         finally:
-            self._count.heard(key)
+            self._places.heard(key)
 
     async def exchange(self) -> None:
         """Tell the Router what was used, and go by its answer; without one everything goes on as it is."""
         now = self._clock()
-        report = LimitReport(self._source, self._limiter.report(now), self._count.report(now))
+        uses, holds = self._limiter.report(now), self._calls.report(now)
+        places = self._places.report() if self._replicas > 1 else ()
+        report = LimitReport(self._source, uses, holds, places)
         if not report:
             return
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 shares = await self._find_router().share_limits(report)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the Router, calls are not to suffer from it
-            if self._reachable:
-                log.warning("limits_not_shared", reason=repr(error))
-            self._reachable = False
+            self._router.missed(repr(error))
             self._limiter.go_on(self._clock())
-            self._count.go_on(self._clock())
+            self._calls.go_on(self._clock())
             return
-        if not self._reachable:
-            log.info("limits_shared")
-        self._reachable = True
+        self._router.reached()
         self._limiter.renew(shares.shares, self._clock())
-        self._count.renew(shares.grants, self._clock())
+        self._calls.renew(shares.grants, self._clock())
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Exchange for ever, if there is anybody to share with."""

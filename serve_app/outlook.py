@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import structlog
-
 from actors.core.offer import Offer
 from actors.core.policy.stance import Stance
 from actors.core.view import View
+from actors.reachability import Reachability
 from actors.refs.router import RouterRef
 
 PAUSE_SECONDS: Final = 0.5
@@ -16,8 +15,6 @@ PAUSE_SECONDS: Final = 0.5
 
 MAX_OFFERS: Final = 4096
 """Rendered at once: endpoints times the stances that callers really have."""
-
-log = structlog.get_logger()
 
 
 class Outlook:
@@ -68,18 +65,14 @@ class Outlook:
 
     async def follow(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Watch the Router for ever."""
-        reachable = True
+        router = Reachability("router_reachable", "router_unreachable")
         while True:
             try:
                 view = await self._find_router().watch(self.view.generation, self.view.version)
                 if view.version > 0 and (view.generation, view.version) != (self.view.generation, self.view.version):
                     self.adopt(view)
             except Exception as error:  # noqa: BLE001 - an ingress that follows no more would be blind for ever
-                if reachable:
-                    log.warning("router_unreachable", reason=repr(error))
-                reachable = False
+                router.missed(repr(error))
                 await sleep(PAUSE_SECONDS)
-                continue
-            if not reachable:
-                log.info("router_reachable")
-            reachable = True
+            else:
+                router.reached()

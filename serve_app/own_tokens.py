@@ -8,12 +8,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-import structlog
-
 from actors.core.api_key import PREFIX, hash_of
 from actors.core.principal import Principal, Refusal
 from actors.core.tokens.ledger import Ledger
 from actors.core.tokens.own_issuer import OwnIssuer
+from actors.reachability import Reachability
 from actors.refs.gone import ActorGone
 from serve_app.signing_keys import SigningKey, from_jwks
 
@@ -22,8 +21,6 @@ PAUSE_SECONDS: Final = 0.5
 
 FIRST_SECONDS: Final = 3.0
 """How long a credential waits for the first copy."""
-
-log = structlog.get_logger()
 
 
 class LedgerSource(Protocol):
@@ -121,19 +118,15 @@ class OwnTokens:
             return True
 
     async def _follow(self) -> None:
-        reachable = True
+        vault = Reachability("vault_reachable", "vault_unreachable")
         while True:
             try:
                 self._adopt(await self._find_vault().watch(self._ledger.generation, self._ledger.version))
             except Exception as error:  # noqa: BLE001 - who follows no more would accept what is revoked, for ever
-                if reachable:
-                    log.warning("vault_unreachable", reason=type(error).__name__)
-                reachable = False
+                vault.missed(type(error).__name__)
                 await self._sleep(PAUSE_SECONDS)
-                continue
-            if not reachable:
-                log.info("vault_reachable")
-            reachable = True
+            else:
+                vault.reached()
 
     def _adopt(self, ledger: Ledger) -> None:
         if ledger.generation == self._ledger.generation and ledger.version <= self._ledger.version:

@@ -3,7 +3,13 @@
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class NotPrivate(Exception):  # noqa: N818, it names what was found
@@ -42,13 +48,26 @@ def write_private(path: Path, content: bytes, *, sync: bool = False) -> None:
         raise
 
 
-def read_private(path: Path, max_bytes: int) -> bytes:
-    """What a file holds, of which no more is read than `max_bytes`.
+def read_private(path: Path, max_bytes: int, kind: type[S], trouble: Callable[[str], Exception]) -> S | None:
+    """The structure that a file holds as JSON, in its first `max_bytes`; nothing if there is no file.
 
     Raises:
-        NotPrivate: it is another's, or open to others.
-        OSError: it cannot be read.
+        Whatever `trouble` makes of a sentence for a person: the file is not ours alone, or cannot be read, or holds
+            something else.
     """
+    try:
+        return msgspec.json.decode(_read(path, max_bytes), type=kind)
+    except FileNotFoundError:
+        return None
+    except NotPrivate as shared:  # a stranger may have written it
+        raise trouble(str(shared)) from None
+    except OSError as error:
+        raise trouble(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise trouble(f"{path} holds something else") from None
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
     with path.open("rb") as file:
         if _is_shared(os.fstat(file.fileno())):
             raise NotPrivate(f"{path} does not belong to this user alone")

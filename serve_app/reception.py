@@ -73,6 +73,10 @@ class Reception:
         principal = with_roles(self._settings, caller.principal)
         return self.offer(msgspec.structs.replace(caller, principal=principal), backend)
 
+    def admits(self, caller: Caller, backend: str) -> bool:
+        """Whether there is anything of a backend that a caller, recognised some time ago, may use now."""
+        return self.offer_later(caller, backend) is not None
+
     def permits(self, caller: Caller, action: str) -> Decision:
         """Whether a caller may do one of `ADMIN_ACTIONS`; without a policy this asks for no more than to be let in."""
         if self._policy is None:

@@ -17,9 +17,12 @@ from actors.bus.exchange import Exchange, ExchangeSettings
 from actors.bus.keychain import Keychain
 from actors.bus.listener import Listener
 from actors.core.call import Call
+from actors.core.incident import Incident
+from actors.core.link_refusal import LinkRefusal
 from actors.core.load import Load
 from actors.core.outcome import Failure, FailureKind, Reply
 from actors.core.revisions import Era
+from serve_app.tallying import Note, nowhere
 
 NAME: Final = "ingress"
 """What ingress replicas are called on the bus."""
@@ -83,8 +86,12 @@ class Relay:
         idle_seconds: float = IDLE_SECONDS,
         deliver_seconds: float = DELIVER_SECONDS,
         max_links: int = MAX_LINKS,
+        note: Note = nowhere,
     ) -> None:
-        """`keys` are those of links; `addresses` gives where to listen, for this node and others if there are any."""
+        """`keys` are those of links; `addresses` gives where to listen, for this node and others if there are any.
+
+        `note` counts the connections that were no links.
+        """
         self._keys = keys
         self._node = node
         self._addresses = addresses
@@ -92,6 +99,7 @@ class Relay:
         self._idle_seconds = idle_seconds
         self._deliver_seconds = deliver_seconds
         self._max_links = max_links
+        self._note = note
         self._listening: asyncio.Task[tuple[str, str | None]] | None = None
         self._listener: Listener | None = None
         self._lines: dict[str, _Line] = {}
@@ -151,9 +159,12 @@ class Relay:
 
     async def _listen(self) -> tuple[str, str | None]:
         wanted, remote = self._addresses()
-        self._listener = Listener(self._keys, self, backend=NAME, exchange_settings=EXCHANGES)
+        self._listener = Listener(self._keys, self, backend=NAME, exchange_settings=EXCHANGES, on_refused=self._refused)
         address = await self._listener.start(wanted)
         return address, await self._listener.start(remote) if remote is not None else None
+
+    def _refused(self, why: LinkRefusal) -> None:
+        self._note(Incident.LINK_REFUSED, "", why.value)
 
     def _is_ours(self, address: str) -> bool:
         listening = self._listening

@@ -7,7 +7,8 @@ from typing import Final
 
 from actors.core.recent_ends import RecentEnds
 from actors.core.session_end import End
-from actors.core.session_state import SessionState, newer
+from actors.core.session_state import SessionState, is_revoked, newer
+from actors.core.tokens.revocations import Credential, Revocations
 
 MAX_STATES: Final = 20_000
 """Sessions kept; those used last stay, and the Router knows the others."""
@@ -26,6 +27,8 @@ class SessionCopy:
         self._on_change = on_change
         self._max_states = max_states
         self._states: OrderedDict[bytes, SessionState] = OrderedDict()
+        self._users: dict[bytes, Credential] = {}
+        """What each session was last used with here: the token it was opened with may have been renewed since."""
         self._ends = RecentEnds(max_states)
         self._untold: dict[bytes, None] = {}
         self._untold_ends: dict[bytes, End | None] = {}
@@ -48,6 +51,15 @@ class SessionCopy:
         """All of them."""
         return tuple(self._states.values())
 
+    def use(self, nonce: bytes, credential: Credential) -> None:
+        """Note that a session, which is there, was used with this."""
+        self._users[nonce] = credential
+
+    def revoked(self, revocations: Revocations) -> list[bytes]:
+        """The sessions that were opened, or used last, with what is revoked."""
+        used = {nonce for nonce, credential in self._users.items() if revocations.covers(credential)}
+        return [state.nonce for state in self._states.values() if state.nonce in used or is_revoked(state, revocations)]
+
     def has_ended(self, nonce: bytes) -> bool:
         """Whether a session is known to have ended a short while ago."""
         return nonce in self._ends
@@ -68,6 +80,7 @@ class SessionCopy:
         if len(self._states) > self._max_states:
             oldest, _ = self._states.popitem(last=False)
             self._untold.pop(oldest, None)
+            self._users.pop(oldest, None)
         self._on_change(nonce, newest)
 
     def end(self, nonce: bytes, now: float, untold: End | None = None) -> None:
@@ -75,6 +88,7 @@ class SessionCopy:
         is_news = nonce not in self._ends
         self._states.pop(nonce, None)
         self._untold.pop(nonce, None)
+        self._users.pop(nonce, None)
         self._ends.add(nonce, now)
         if untold is not None:
             self._untold_ends.setdefault(nonce, untold if is_news else None)

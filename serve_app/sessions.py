@@ -20,6 +20,7 @@ from actors.core.session_end import End
 from actors.core.session_state import (
     Bind,
     Change,
+    Complete,
     Found,
     Lose,
     SessionState,
@@ -29,6 +30,7 @@ from actors.core.session_state import (
     changed,
     opened,
 )
+from actors.core.tokens.revocations import Credential, Revocations
 from actors.refs.gone import ActorGone
 from actors.refs.router import RouterRef
 from serve_app.session_copy import MAX_STATES, OnChange, SessionCopy
@@ -83,9 +85,16 @@ class Sessions:
         self._version = 0
         self._reachable = True
 
-    async def open(self, nonce: bytes, owner: str, client_info: bytes = b"", most: int | None = None) -> Opening:
+    async def open(
+        self,
+        nonce: bytes,
+        owner: str,
+        client_info: bytes = b"",
+        most: int | None = None,
+        credential: Credential | None = None,
+    ) -> Opening:
         """Open a session, unless there are too many; `most` as for `SessionBook.open`."""
-        state = opened(nonce, owner, client_info)
+        state = opened(nonce, owner, client_info, credential)
         try:
             opening = await self._reach(lambda router: router.open_session(state, most))
         except ActorGone:
@@ -122,10 +131,27 @@ class Sessions:
         """A session that this replica has heard of."""
         return self._copy.get(nonce)
 
-    def touch(self, nonce: bytes) -> None:
-        """Note that a session is in use; it costs nothing. Whoever keeps a stream open does it now and then."""
+    def touch(self, nonce: bytes, credential: Credential | None = None) -> None:
+        """Note that a session is in use; it costs nothing. Whoever keeps a stream open does it now and then.
+
+        `credential` is what it is used with, if that is at hand.
+        """
         if nonce in self._copy:
             self._touched.add(nonce)
+            if credential is not None:
+                self._copy.use(nonce, credential)
+
+    def revoke(self, revocations: Revocations) -> list[bytes]:
+        """End the sessions of what is revoked, here at once; gives their nonces. The Router hears of it by `tell`."""
+        over = self._copy.revoked(revocations)
+        for nonce in over:
+            self._copy.end(nonce, self._clock(), End.REVOKED)
+        return over
+
+    async def tell(self) -> None:
+        """Tell the Router what it does not know yet; if it is away, it hears later."""
+        with suppress(ActorGone):
+            await self._tell()
 
     async def end(self, nonce: bytes, why: End = End.CLIENT) -> None:
         """End a session: here at once, and elsewhere as soon as the Router has heard."""
@@ -152,6 +178,11 @@ class Sessions:
         """Bind a session to a replica, unless somebody was faster; nothing if it has ended."""
         state, _ = await self._change(nonce, Bind(binding))
         return state
+
+    async def complete(self, nonce: bytes, owner: str, elicitation: str) -> None:
+        """Note that the user of a session is done with the page of an elicitation: whoever has its stream tells it."""
+        if await self.find(nonce, owner) is not None:
+            await self._change(nonce, Complete(elicitation))
 
     async def lose(self, nonce: bytes, lose: Lose) -> tuple[SessionState | None, float | None]:
         """Note that the replica of a binding is gone, if the Router agrees; nothing if the session has ended.

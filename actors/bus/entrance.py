@@ -9,6 +9,8 @@ from typing import Final, cast
 
 import structlog
 
+from actors.core.link_refusal import LinkRefusal
+
 MAX_ENTERING: Final = 64
 """Connections that TLS is not done with; more are closed at once, before a byte is read."""
 
@@ -28,7 +30,7 @@ class Entrance:
         seconds: float,
         *,
         admit: Callable[[ssl.SSLObject], asyncio.Protocol | None],
-        refused: Callable[[str], None],
+        refused: Callable[[LinkRefusal, str], None],
     ) -> None:
         """`seconds` is how long the TLS of one connection may take.
 
@@ -62,6 +64,7 @@ class Entrance:
             await asyncio.sleep(0)  # where many come at once, nothing above has waited, and others want a turn
             if len(self._entering) >= MAX_ENTERING:
                 taken.close()
+                self._refused(LinkRefusal.CROWD, "too many connections whose TLS is not done")
                 continue
             with suppress(OSError):  # it is gone already, which TLS will notice
                 taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -77,10 +80,10 @@ class Entrance:
                     lambda: arrival, taken, ssl=self._context, ssl_handshake_timeout=self._seconds
                 )
         except OSError as error:  # TimeoutError and ssl.SSLError are some
-            self._refused(tls_fault(error))
+            self._refused(*tls_fault(error))
         else:
             if not arrival.admitted:
-                self._refused("TLS: its key is accepted no longer")
+                self._refused(LinkRefusal.KEY, "TLS: its key is accepted no longer")
 
 
 class _Arrival(asyncio.Protocol):
@@ -102,7 +105,8 @@ class _Arrival(asyncio.Protocol):
         protocol.connection_made(inner)
 
 
-def tls_fault(error: OSError) -> str:
+def tls_fault(error: OSError) -> tuple[LinkRefusal, str]:
     """What went wrong in a TLS handshake, without anything that the peer sent."""
-    reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
-    return f"TLS: {reason or type(error).__name__}"
+    reason = str(getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
+    why = LinkRefusal.CERTIFICATE if "CERTIFICATE" in reason else LinkRefusal.HANDSHAKE
+    return why, f"TLS: {reason or type(error).__name__}"

@@ -14,12 +14,13 @@ from actors.bus.address import Address, TcpAddress, UnixAddress, parse
 from actors.bus.entrance import Entrance
 from actors.bus.exchange import ExchangeSettings
 from actors.bus.exchanges import Exchanges
-from actors.bus.handshake import NONCE_BYTES, ListenerHandshake
+from actors.bus.handshake import NONCE_BYTES, WRONG_PROOF, ListenerHandshake
 from actors.bus.keychain import Keychain
 from actors.bus.link import CLOSE_SECONDS, LinkSettings
 from actors.bus.refusals import Refusals
 from actors.bus.served_link import Handler, ServedLink
 from actors.core.link_keys import LinkKey
+from actors.core.link_refusal import LinkRefusal, Refused
 
 log = structlog.get_logger()
 
@@ -27,6 +28,10 @@ MAX_STRANGERS: Final = 64
 """Connections of the same node which have yet to prove themselves; more are closed at once, before a byte is read."""
 ENVELOPE_BYTES: Final = 4096
 """Room in a frame for all but its payload."""
+
+
+def _nobody(_why: LinkRefusal) -> None:
+    """The default of `on_refused`."""
 
 
 class Listener:
@@ -45,7 +50,9 @@ class Listener:
         link_settings: LinkSettings | None = None,
         exchange_settings: ExchangeSettings | None = None,
         nonces: Callable[[int], bytes] = secrets.token_bytes,
+        on_refused: Callable[[LinkRefusal], None] = _nobody,
     ) -> None:
+        """`on_refused` hears of each connection that was not taken for a link, and why."""
         self._keys = keys
         self._handler = handler
         self._backend = backend
@@ -57,12 +64,13 @@ class Listener:
         self._links: set[ServedLink] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._leaving = False
-        self._refusals = Refusals(backend, lambda: asyncio.get_running_loop().time())
+        self._closing = False
+        self._refusals = Refusals(backend, lambda: asyncio.get_running_loop().time(), on_refused)
 
     @property
-    def refused(self) -> int:
-        """Connections from other nodes that TLS did not let in."""
-        return self._refusals.count
+    def refused(self) -> Refused:
+        """Connections that were not taken for links."""
+        return self._refusals.counts
 
     async def start(self, address: str) -> str:
         """Listen at `unix:/path` or `tcp:host:port`, where port 0 lets the system choose; the real address.
@@ -115,6 +123,7 @@ class Listener:
 
     async def close(self) -> None:
         """Stop listening and close every link, within `CLOSE_SECONDS` and a little. Exchanges are not finished."""
+        self._closing = True
         for server, address in self._addresses:
             server.close()
             address.remove()
@@ -143,13 +152,14 @@ class Listener:
     def _accept(self, exchanges: Exchanges) -> asyncio.Protocol:
         """Somebody comes from the same node."""
         if sum(not served.link.ready for served in self._links) >= MAX_STRANGERS:
+            self._refusals.note(LinkRefusal.CROWD, "too many connections that have yet to prove themselves")
             return _TurnedAway()
         return self._link(exchanges, self._keys.keys.keys)
 
     def _link(self, exchanges: Exchanges, keys: Sequence[LinkKey]) -> asyncio.Protocol:
         handshake = ListenerHandshake({key.number: key.secret for key in keys}, self._nonces(NONCE_BYTES))
         served = ServedLink(
-            self._backend, exchanges, self._handler, handshake, self._link_settings, self._ready, self._links.discard
+            self._backend, exchanges, self._handler, handshake, self._link_settings, self._ready, self._lost
         )
         self._links.add(served)
         return served.link
@@ -157,6 +167,11 @@ class Listener:
     def _ready(self, served: ServedLink) -> None:
         if self._leaving and served.link.ready:
             served.leave()
+
+    def _lost(self, served: ServedLink, reason: str) -> None:
+        self._links.discard(served)
+        if not (served.link.ready or self._closing):
+            self._refusals.note(LinkRefusal.KEY if reason == WRONG_PROOF else LinkRefusal.HANDSHAKE, reason)
 
     def _close_outdated(self) -> None:
         """Close the links that were opened with a key that is accepted no longer; exchanges are attached to again."""

@@ -46,9 +46,9 @@ class ServedLink:
         handshake: ListenerHandshake,
         settings: LinkSettings,
         ready: Callable[["ServedLink"], None],
-        lost: Callable[["ServedLink"], None],
+        lost: Callable[["ServedLink", str], None],
     ) -> None:
-        """`ready` is called when the caller has proved itself, `lost` when the link is gone, with it or without."""
+        """`ready` is called when the caller has proved itself, `lost`, with the reason, when the link is gone."""
         self.link: Final = Link(self, handshake, settings)
         self._handshake = handshake
         self.parted: Final = asyncio.Event()
@@ -128,15 +128,15 @@ class ServedLink:
 
     def link_lost(self, reason: str) -> None:
         """See `LinkOwner.link_lost`."""
-        event = "link_lost" if self.link.ready else "link_refused"
-        log.info(event, backend=self._backend, reason=reason, exchanges=len(self._attached))
+        if self.link.ready:
+            log.info("link_lost", backend=self._backend, reason=reason, exchanges=len(self._attached))
         attached = list(self._attached.values())
         self._attached.clear()
         self._waiting.clear()
         for exchange in attached:
             exchange.detach()
         self.parted.set()
-        self._lost(self)
+        self._lost(self, reason)
 
     def _open(self, frame: frames.Open) -> None:
         if frame.number in self._attached:

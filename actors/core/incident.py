@@ -18,6 +18,8 @@ class Incident(StrEnum):
     """An ingress leaves a replica alone for a while."""
     SESSION_LOST = "session_lost"
     """A bound session was told that the state it had is gone."""
+    LINK_REFUSED = "link_refused"
+    """A connection to an ingress replica was not taken for a link; the reason is a `LinkRefusal`."""
     LIMITED = "limited"
     """A limit refused a request; the reason is the name of the rate limit, or says which quota."""
 

@@ -4,6 +4,7 @@ A `Verdict` crosses from the Auth deployment to every ingress replica, so it is 
 """
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ class Kind(StrEnum):
     KEY = "key"
 
 
-class Principal(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
+class Principal(msgspec.Struct, frozen=True, array_like=True, cache_hash=True, dict=True):
     """Who is asking, once authenticated."""
 
     subject: str
@@ -52,7 +53,7 @@ class Principal(msgspec.Struct, frozen=True, array_like=True, cache_hash=True):
     endpoints: tuple[str, ...] = ()
     """The only endpoints that the token is for (RFC 8707): backends, or empty for the aggregate; none if for all."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The identity that sessions are bound to: equal for equal subjects of one issuer, whatever their scopes.
 

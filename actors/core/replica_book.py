@@ -5,10 +5,11 @@ Callers pass `now` from one monotonic clock, in seconds.
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from itertools import zip_longest
 
 import msgspec
 
+from actors.core.life_counts import LifeCounts
+from actors.core.link_refusal import Refused
 from actors.core.listing import Facts, Listing
 from actors.core.load import Load
 from actors.core.membership import ReplicaKey, ReplicaState, Status
@@ -26,10 +27,10 @@ class ReplicaBook:
         """The epoch of each replica's life before this one."""
         self._loads: dict[ReplicaKey, Load] = {}
         self._restarts: dict[ReplicaKey, int] = {}
-        self._transitions: dict[ReplicaKey, tuple[int, ...]] = {}
-        """Those of each replica's breaker in this life, even if its load is no longer known."""
-        self._transitions_before: dict[ReplicaKey, tuple[int, ...]] = {}
-        """Those in its earlier lives."""
+        self._transitions = LifeCounts()
+        """Those of each replica's breaker, even if its load is no longer known."""
+        self._refused = LifeCounts()
+        """The connections that each did not take for links."""
         self.listings: dict[str, Listing] = {}
         """The last lists of each backend."""
         self.facts: dict[str, Facts] = {}
@@ -64,8 +65,8 @@ class ReplicaBook:
             self._loads.pop(key, None)
             self._restarts[key] = self._restarts.get(key, 0) + known.restarts + 1
             self._former[key] = known.epoch
-            self._transitions_before[key] = self._all_transitions(key)
-            self._transitions.pop(key, None)
+            self._transitions.begin(key)
+            self._refused.begin(key)
         self._heard_at[key] = now
         self._statuses[key] = status
         # a replica that is away still has its last lists, and they must not undo those of one that is up
@@ -76,14 +77,15 @@ class ReplicaBook:
             self.facts[backend] = status.facts
         return True
 
-    def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load, now: float) -> bool:
-        """A replica lives, and is so loaded; false if what it said last is not known here."""
+    def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load, now: float, refused: Refused = ()) -> bool:
+        """A replica lives, is so loaded, and refused so many; false if what it said last is not known here."""
         known = self._statuses.get(key)
         if known is None or known.epoch != epoch or known.sequence != sequence:
             return False
         self._heard_at[key] = now
         self._loads[key] = load
-        self._transitions[key] = load.transitions
+        self._transitions.tell(key, load.transitions)
+        self._refused.tell(key, refused)
         return True
 
     def lose(self, now: float, seconds: float) -> list[ReplicaKey]:
@@ -112,8 +114,8 @@ class ReplicaBook:
         """It has ended, and will not come again."""
         for known in (self._statuses, self._heard_at, self._former, self._loads, self._restarts):
             known.pop(key, None)
-        self._transitions.pop(key, None)
-        self._transitions_before.pop(key, None)
+        self._transitions.forget(key)
+        self._refused.forget(key)
 
     def keep(self, backends: Collection[str]) -> None:
         """Forget the lists of all backends but these."""
@@ -139,14 +141,11 @@ class ReplicaBook:
                 tools=len(self.listings.get(key.backend, Listing()).tools),
                 breaker=self.load(key).breaker,
                 in_flight=self.load(key).in_flight,
-                transitions=self._all_transitions(key),
+                transitions=self._transitions.total(key),
+                refused=self._refused.total(key),
             )
             for key, status in self._statuses.items()
         ]
-
-    def _all_transitions(self, key: ReplicaKey) -> tuple[int, ...]:
-        lives = self._transitions_before.get(key, ()), self._transitions.get(key, ())
-        return tuple(map(sum, zip_longest(*lives, fillvalue=0)))
 
     def _is_old(self, status: Status, known: Status) -> bool:
         if status.epoch == known.epoch:

@@ -13,8 +13,9 @@ from typing import Final
 
 from actors.core.recent_ends import RecentEnds
 from actors.core.session_end import End
-from actors.core.session_state import Change, SessionNews, SessionState, changed, merged
+from actors.core.session_state import Change, SessionNews, SessionState, changed, is_revoked, merged
 from actors.core.settings import MAX_SESSIONS
+from actors.core.tokens.revocations import Revocations
 
 MAX_CHANGES: Final = 4096
 """Sessions whose last change is remembered for those who follow; who is further behind must ask for each."""
@@ -164,6 +165,14 @@ class SessionBook:
             self._note(nonce)
             if why is not None:
                 self.on_end(nonce, "" if entry is None else entry.state.owner, why)
+
+    def revoke(self, revocations: Revocations, now: float, among: Iterable[bytes] | None = None) -> int:
+        """End the sessions that were opened with what is revoked, of all or `among` these; gives how many."""
+        entries = self._entries
+        states = [entry.state for entry in entries.values()] if among is None else map(self.find, among)
+        over = [state.nonce for state in states if state is not None and is_revoked(state, revocations)]
+        self.end(over, now, End.REVOKED)
+        return len(over)
 
     def expire(self, now: float) -> int:
         """End what nobody used for too long; gives how many."""

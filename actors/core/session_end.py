@@ -13,7 +13,7 @@ class End(StrEnum):
     LIMIT = "limit"
     """It made room for another one of its owner, or there was no room for it."""
     REVOKED = "revoked"
-    """The connection that it belongs to was closed, because its client's credential is worth nothing any more."""
+    """Its client's credential is worth nothing any more."""
     LOST = "lost"
     """The server it was bound to has lost what it kept for it."""
     STOP = "stop"

@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.core.binding import Binding, Bindings, binding_at, merged_bindings, with_binding
+from actors.core.tokens.revocations import Credential, Revocations
 
 MAX_SUBSCRIPTIONS: Final = 256
 """Of one session."""
@@ -15,6 +16,10 @@ MAX_SUBSCRIPTION_BYTES: Final = 32 * 1024
 
 MAX_CLIENT_INFO_BYTES: Final = 4096
 """A longer one is not kept: it only names the client to servers."""
+
+
+MAX_COMPLETED: Final = 8
+"""Elicitations of one session; who has completed more since a stream was open is not told of the oldest."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True):
@@ -35,6 +40,10 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True):
     assumed, of a session whose id is good but whose history is not known."""
     bindings: Bindings = ()
     """The replicas that its calls must come to, where its server is a sticky one."""
+    credential: Credential | None = None
+    """The one that it was opened with, with which it ends; nothing if there was none, or it is not known."""
+    completed: tuple[str, ...] = ()
+    """The elicitations by URL that its user is done with, the last ones."""
 
 
 class SetLevel(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -69,7 +78,13 @@ class Lose(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Whoever says so has proof: the Router need not know of it."""
 
 
-Change = SetLevel | Subscribe | Unsubscribe | Bind | Lose
+class Complete(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """The user is done with the page of an elicitation, of this id."""
+
+    elicitation: str
+
+
+Change = SetLevel | Subscribe | Unsubscribe | Bind | Lose | Complete
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True):
@@ -97,10 +112,15 @@ class SessionNews(msgspec.Struct, frozen=True, array_like=True):
     """Too much happened: what became of sessions must be asked one by one."""
 
 
-def opened(nonce: bytes, owner: str, client_info: bytes) -> SessionState:
+def opened(nonce: bytes, owner: str, client_info: bytes, credential: Credential | None = None) -> SessionState:
     """A new session."""
     kept = client_info if len(client_info) <= MAX_CLIENT_INFO_BYTES else b""
-    return SessionState(nonce, owner, kept, version=1)
+    return SessionState(nonce, owner, kept, version=1, credential=credential)
+
+
+def is_revoked(state: SessionState, revocations: Revocations) -> bool:
+    """Whether a session was opened with a credential that is worth nothing any more."""
+    return state.credential is not None and revocations.covers(state.credential)
 
 
 def changed(state: SessionState, change: Change) -> SessionState:
@@ -120,6 +140,8 @@ def changed(state: SessionState, change: Change) -> SessionState:
         case Lose(binding, _):
             held = binding_at(state.bindings, binding.backend) == binding
             after = replace(state, bindings=with_binding(state.bindings, binding.lost)) if held else state
+        case Complete(elicitation):
+            after = replace(state, completed=_with_last(state.completed, (elicitation,)))
     return state if after == state else replace(after, version=state.version + 1)
 
 
@@ -136,9 +158,14 @@ def merged(known: SessionState, told: SessionState) -> SessionState:
             subscriptions=_with_all(known.subscriptions, told.subscriptions),
             bindings=merged_bindings(known.bindings, told.bindings),
             version=known.version + 1,
+            credential=known.credential or told.credential,
+            completed=_with_last(known.completed, told.completed),
         )
     state = newer(known, told)
-    return replace(state, client_info=state.client_info or known.client_info) if state is not known else known
+    credential = known.credential or told.credential
+    if state is known:
+        return known if credential == known.credential else replace(known, credential=credential)
+    return replace(state, client_info=state.client_info or known.client_info, credential=credential)
 
 
 def newer(known: SessionState, told: SessionState) -> SessionState:
@@ -150,6 +177,11 @@ def newer(known: SessionState, told: SessionState) -> SessionState:
     state = told if told.version > known.version else known
     bindings = merged_bindings(known.bindings, told.bindings)
     return state if bindings == state.bindings else replace(state, bindings=bindings, version=state.version + 1)
+
+
+def _with_last(completed: tuple[str, ...], ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The last ones of both."""
+    return (*completed, *(each for each in ids if each not in completed))[-MAX_COMPLETED:]
 
 
 def _with_all(subscriptions: tuple[str, ...], uris: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import msgspec
 
 from actors.core.breaker import State
 from actors.core.incident import Incident, IncidentLabels
+from actors.core.link_refusal import Refused
 from actors.core.outcome import FailureKind, Outcome, Reply
 from actors.core.screening import Screened
 
@@ -197,6 +198,8 @@ class BackendFacts(msgspec.Struct, frozen=True, array_like=True):
     in_flight: int = 0
     transitions: tuple[int, ...] = ()
     """As in `Load`, of all lives of the replica together."""
+    refused: Refused = ()
+    """Connections that it did not take for links, in all lives together."""
     findings: tuple[tuple[str, int], ...] = ()
     """Of its backend: how often each `Finding.what` was found in its lists."""
     held: int = 0

@@ -20,8 +20,8 @@ from actors.core.oauth.client import Client
 from actors.core.oauth.grants import refresh_form
 from actors.credentials.discovery import TokenPlace
 from actors.credentials.keeper import Keeper
+from actors.credentials.kept_tokens import early_seconds
 from actors.credentials.token_endpoint import GrantError, TokenEndpoint
-from actors.credentials.token_source import EARLY, MOST_EARLY
 from actors.credentials.whereabouts import Whereabouts
 from actors.transports.authorization import ConsentError
 
@@ -144,8 +144,7 @@ class Agreements:
 
     def early(self, agreement: Agreement) -> float:
         """How many seconds before its end a token is renewed."""
-        least, most = EARLY
-        return min(agreement.seconds * (least + (most - least) * self._dice()), MOST_EARLY)
+        return early_seconds(agreement.seconds, self._dice())
 
     async def _renew(self, case: _Case) -> Agreement | None:
         """Another token, kept; nothing if the agreement has changed meanwhile, which is not overwritten."""

@@ -79,7 +79,7 @@ class Consents:
         self._random = random
 
     async def begin(self, principal: str, redirect_uri: str, document_url: str = "") -> ConsentBegun | Declined:
-        """See `Backend.begin_consent`."""
+        """See `ConsentDesk.begin`."""
         fault = redirect_fault(redirect_uri)
         if fault:
             return Declined(No.WRONG, fault)
@@ -89,7 +89,7 @@ class Consents:
             return Declined(No.UNKNOWN, str(error))
 
     async def finish(self, principal: str, state: str, code: str, issuer: str) -> str:
-        """See `Backend.finish_consent`. Rungs, in order:
+        """See `ConsentDesk.finish`. Rungs, in order:
 
         1. This principal began it, for this server, at this gateway, and not long ago.
         2. The answer is of the authorization server that was asked.
@@ -111,7 +111,7 @@ class Consents:
             return str(error)
 
     async def drop(self, principal: str) -> str:
-        """See `Backend.drop_consent`."""
+        """See `ConsentDesk.drop`."""
         try:
             for issuer in await self._keeper.credential_issuers(principal, self._backend):
                 value = await self._keeper.credential(principal, self._backend, issuer)
@@ -124,7 +124,7 @@ class Consents:
         return ""
 
     async def has(self, principal: str) -> bool:
-        """See `Backend.has_consent`: to all that the server is known to need.
+        """See `ConsentDesk.has`: to all that the server is known to need.
 
         Raises:
             CredentialError: it cannot be looked at.

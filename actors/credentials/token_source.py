@@ -1,11 +1,9 @@
 """The tokens for one server: one of the gateway's own, or one for each principal, kept while they are good.
 
-One request for a token at a time and principal, whoever waits; renewed before it expires, and not by every replica in
-the same moment; asked for anew when the server refuses it. Kept in memory only: after a restart they are asked for
-again.
+Renewed before it expires, and not by every replica in the same moment; asked for anew when the server refuses it. Kept
+in memory only: after a restart they are asked for again.
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -14,34 +12,13 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from actors.core.credential_settings import CredentialSettings
-from actors.core.expiring import Expiring
 from actors.core.oauth.challenge import NONE, Challenge, read_challenge
 from actors.core.oauth.grants import client_form, exchange_form
-from actors.core.oauth.token_answer import AccessToken
 from actors.credentials.discovery import Discovery, TokenPlace
+from actors.credentials.kept_tokens import Kept, KeptTokens, early_seconds
 from actors.credentials.token_endpoint import TokenEndpoint
+from actors.credentials.whereabouts import PLACE_SECONDS
 from actors.transports.authorization import CredentialError
-
-MAX_TOKENS: Final = 10_000
-"""Principals with a token at a time; then the one longest unused makes room, and asks again."""
-
-MAX_WAITING: Final = 256
-"""Requests for tokens under way at once, for all principals; it is the callers who wait."""
-
-WAIT_SECONDS: Final = 25.0
-"""How long a request waits for its token: for three documents and a little."""
-
-PAUSE_SECONDS: Final = 5.0
-"""After there was no token, or it was refused, none is asked for sooner: whatever callers do, it is no flood."""
-
-EARLY: Final = (0.1, 0.2)
-"""The share of its time, somewhere between the two, that a token is renewed before its end."""
-
-MOST_EARLY: Final = 120.0
-"""Seconds."""
-
-PLACE_SECONDS: Final = 3600.0
-"""How long it is believed where tokens are asked for; a refusal ends it, too."""
 
 MAX_SCOPES: Final = 100
 """That a server may ask for, one after the other."""
@@ -63,10 +40,10 @@ class Subjects(Protocol):
         """
 
 
-class _Kept(NamedTuple):
-    token: AccessToken
-    renew_at: float
+class _Token(NamedTuple):
+    text: str
     scopes: tuple[str, ...]
+    """That it was asked for with."""
 
 
 class TokenSource:
@@ -93,10 +70,7 @@ class TokenSource:
         self._dice = dice
         self._challenge = NONE
         self._place: tuple[TokenPlace, float] | None = None
-        self._tokens: Expiring[str, _Kept] = Expiring(MAX_TOKENS)
-        self._failed: Expiring[str, str] = Expiring(MAX_TOKENS)
-        """Why a principal has no token, for a moment."""
-        self._asking: dict[str, asyncio.Task[_Kept]] = {}
+        self._tokens = KeptTokens(self._asked, self._failed, clock)
 
     def of(self, principal: str) -> "PrincipalCredential":
         """What a principal (`Principal.key`) is sent as; the empty one is the gateway itself."""
@@ -108,23 +82,7 @@ class TokenSource:
         Raises:
             CredentialError: there is none.
         """
-        now = self._clock()
-        kept = self._tokens.get(principal, now)
-        if kept is not None and now < kept.renew_at:
-            return kept.token.text
-        failed = self._failed.get(principal, now)
-        if failed is None and principal not in self._asking and len(self._asking) < MAX_WAITING:
-            self._ask(principal)
-        if kept is not None:
-            return kept.token.text  # still good while another is on its way
-        task = self._asking.get(principal)
-        if task is None:
-            raise CredentialError(failed or "too many callers wait for a token for it")
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                return (await asyncio.shield(task)).token.text  # others wait for the same
-        except TimeoutError:
-            raise CredentialError("no token in time") from None
+        return (await self._tokens.get(principal)).text
 
     def refused(self, principal: str, token: str, status: int, challenge: Challenge, *, again: bool) -> bool:
         """See `Credential.refused`. Rungs, in order; the first which decides wins:
@@ -140,18 +98,17 @@ class TokenSource:
         """
         if status != 401 and challenge.error != "insufficient_scope":
             return False
-        now = self._clock()
-        kept = self._tokens.get(principal, now)
-        is_current = kept is not None and kept.token.text == token
+        kept = self._tokens.kept(principal)
+        is_current = kept is not None and kept.text == token
         wants_more = kept is not None and not set(self._settings.scopes or challenge.scopes) <= set(kept.scopes)
         if again or (is_current and status != 401 and not wants_more):
             if is_current and status == 401:
-                self._tokens.discard(lambda each: each is kept)
-                self._failed.put(principal, f"it refuses the gateway's token ({status})", until=now + PAUSE_SECONDS)
+                self._tokens.drop(principal)
+                self._tokens.pause(principal, f"it refuses the gateway's token ({status})")
             log.warning("token_not_taken", backend=self._backend, status=status)
             raise CredentialError(f"it refuses the gateway's token ({status})")
         if is_current:
-            self._tokens.discard(lambda each: each is kept)
+            self._tokens.drop(principal)
             self._place = None
             self._challenge = Challenge(
                 challenge.resource_metadata or self._challenge.resource_metadata,
@@ -159,33 +116,16 @@ class TokenSource:
             )
         return True
 
-    def _ask(self, principal: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._renewed(principal))
-        self._asking[principal] = task
-        task.add_done_callback(lambda _: self._asked(principal, task))
+    async def _asked(self, principal: str) -> Kept[_Token]:
+        place = await self._found()
+        form = await self._form(principal, place)
+        token = await self._endpoint.ask(place, form)
+        end = self._clock() + token.seconds
+        return Kept(_Token(token.text, place.scopes), end - early_seconds(token.seconds, self._dice()), end)
 
-    def _asked(self, principal: str, task: asyncio.Task[_Kept]) -> None:
-        del self._asking[principal]
-        if not task.cancelled():
-            task.exception()  # looked at, also if nobody waits any more
-
-    async def _renewed(self, principal: str) -> _Kept:
-        try:
-            place = await self._found()
-            form = await self._form(principal, place)
-            token = await self._endpoint.ask(place, form)
-        except OSError as error:
-            reason = str(error) if isinstance(error, CredentialError) else f"no token: {error}"
-            log.warning("no_token", backend=self._backend, reason=reason)
-            self._failed.put(principal, reason, until=self._clock() + PAUSE_SECONDS)
-            self._place = None
-            raise CredentialError(reason) from None
-        now = self._clock()
-        least, most = EARLY
-        early = min(token.seconds * (least + (most - least) * self._dice()), MOST_EARLY)
-        kept = _Kept(token, now + token.seconds - early, place.scopes)
-        self._tokens.put(principal, kept, until=now + token.seconds)
-        return kept
+    def _failed(self, reason: str) -> None:
+        log.warning("no_token", backend=self._backend, reason=reason)
+        self._place = None
 
     async def _found(self) -> TokenPlace:
         now = self._clock()

@@ -7,7 +7,7 @@ after it goes through.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
@@ -18,7 +18,8 @@ from actors.core.oauth.agreement import Agreement
 from actors.core.oauth.challenge import Challenge, read_challenge
 from actors.credentials.agreements import CLAIM_SECONDS, NOT_YET, Agreements
 from actors.credentials.discovery import TokenPlace
-from actors.credentials.token_source import MAX_TOKENS, MAX_WAITING, PAUSE_SECONDS, SCHEME, WAIT_SECONDS
+from actors.credentials.kept_tokens import MAX_TOKENS, MAX_WAITING, Kept, KeptTokens
+from actors.credentials.token_source import SCHEME
 from actors.credentials.whereabouts import Whereabouts
 from actors.transports.authorization import ConsentError, CredentialError
 
@@ -31,12 +32,6 @@ LOOK_LIMIT: Final = 60.0
 MORE: Final = "it wants more than the user has agreed to"
 
 log = structlog.get_logger()
-
-
-class _Held(NamedTuple):
-    agreement: Agreement
-    look_at: float
-    """When another one is asked for, or the Vault for this one again."""
 
 
 class UserTokens:
@@ -56,12 +51,10 @@ class UserTokens:
         self._agreements = agreements
         self._backend = backend
         self._clock = clock
-        self._held: Expiring[str, _Held] = Expiring(MAX_TOKENS)
-        self._failed: Expiring[str, str] = Expiring(MAX_TOKENS)
-        """Why there is none although the user has agreed, for a moment."""
+        self._tokens: KeptTokens[Agreement | None] = KeptTokens(self._looked, self._failed, clock)
+        """Nothing is given, and not kept, of an operator who has given no consent."""
         self._refused: Expiring[str, str] = Expiring(MAX_TOKENS)
         """The token of a principal that the server has refused before its time."""
-        self._asking: dict[str, asyncio.Task[str]] = {}
         self._noting: dict[str, asyncio.Task[None]] = {}
 
     def of(self, principal: str) -> "UserCredential":
@@ -79,23 +72,8 @@ class UserTokens:
             ConsentError: the user must agree first.
             CredentialError: there is none, although they have.
         """
-        now = self._clock()
-        held = self._held.get(principal, now)
-        if held is not None and now < held.look_at:
-            return held.agreement.access
-        failed = self._failed.get(principal, now)
-        if failed is None and principal not in self._asking and len(self._asking) < MAX_WAITING:
-            self._ask(principal)
-        if held is not None:
-            return held.agreement.access  # still good while another is on its way
-        task = self._asking.get(principal)
-        if task is None:
-            raise CredentialError(failed or "too many callers wait for a token for it")
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                return await asyncio.shield(task)  # others wait for the same
-        except TimeoutError:
-            raise CredentialError("no token in time") from None
+        agreement = await self._tokens.get(principal)
+        return "" if agreement is None else agreement.access
 
     def refused(self, principal: str, token: str, status: int, challenge: Challenge, *, again: bool) -> bool:
         """See `Credential.refused`. Rungs, in order; the first which decides wins:
@@ -116,51 +94,34 @@ class UserTokens:
             self._whereabouts.heard(challenge)
         if not token:
             raise ConsentError(f"it lists nothing for nobody: run `only1mcp connect {self._backend} --for-lists`")
-        now = self._clock()
-        held = self._held.get(principal, now)
-        is_current = held is not None and held.agreement.access == token
+        held = self._tokens.kept(principal)
+        is_current = held is not None and held.access == token
         if not again:
             if is_current:
                 self.forget(principal)
             if is_current and status == 401:
                 self._whereabouts.forget()  # another authorization server may be the one that counts by now
-                self._refused.put(principal, token, until=now + CLAIM_SECONDS)
+                self._refused.put(principal, token, until=self._clock() + CLAIM_SECONDS)
             return True
         if status != 401:
             wanted = self._settings.scopes or challenge.scopes
-            if held is None or not set(wanted) <= {*held.agreement.asked}:
+            if held is None or not set(wanted) <= {*held.asked}:
                 self._note(principal, wanted)
                 raise ConsentError(MORE)
         elif is_current:
             self.forget(principal)
-            self._failed.put(principal, f"it refuses the user's token ({status})", until=now + PAUSE_SECONDS)
+            self._tokens.pause(principal, f"it refuses the user's token ({status})")
         log.warning("user_token_not_taken", backend=self._backend, status=status)
         raise CredentialError(f"it refuses the user's token ({status})")
 
     def forget(self, principal: str) -> None:
-        """Look into the Vault before the principal's next call: something has changed there.
-
-        What is under way may have looked before that: nobody else gets its answer, and it is not held.
-        """
-        self._failed.drop(principal)
-        self._held.drop(principal)
-        self._asking.pop(principal, None)
+        """Look into the Vault before the principal's next call: something has changed there."""
+        self._tokens.forget(principal)
 
     async def noted(self, principal: str) -> None:
         """Wait until it is kept what the server wants more of a principal."""
         if (task := self._noting.get(principal)) is not None:
             await asyncio.wait([task])
-
-    def _ask(self, principal: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._found(principal))
-        self._asking[principal] = task
-        task.add_done_callback(lambda _: self._asked(principal, task))
-
-    def _asked(self, principal: str, task: asyncio.Task[str]) -> None:
-        if self._asking.get(principal) is task:
-            del self._asking[principal]
-        if not task.cancelled():
-            task.exception()  # looked at, also if nobody waits any more
 
     def _note(self, principal: str, scopes: tuple[str, ...]) -> None:
         """Have it kept what the server wants more: one thing at a time, however many calls find it out."""
@@ -169,27 +130,24 @@ class UserTokens:
             self._noting[principal] = task
             task.add_done_callback(lambda _: self._noting.pop(principal))
 
-    async def _found(self, principal: str) -> str:
+    async def _looked(self, principal: str) -> Kept[Agreement | None]:
+        """What the Vault has; it is looked at again after a while, also while the token is good."""
         try:
             async with asyncio.timeout(LOOK_LIMIT):
                 place = await self._place(principal)
                 refused = self._refused.get(principal, self._clock())
                 agreement = await self._agreements.current(principal, place, refused)
-            if self._asking.get(principal) is asyncio.current_task():
-                self._hold(principal, agreement)
-            return agreement.access
         except ConsentError:
-            if self._asking.get(principal) is asyncio.current_task():
-                self._held.drop(principal)
-            if principal == FOR_LISTS:
-                return ""
-            raise
-        except OSError as error:
-            reason = str(error) if isinstance(error, CredentialError) else f"no token: {error}"
-            log.warning("no_user_token", backend=self._backend, reason=reason)
-            self._failed.put(principal, reason, until=self._clock() + PAUSE_SECONDS)
-            self._whereabouts.forget()
-            raise CredentialError(reason) from None
+            if principal != FOR_LISTS:
+                raise
+            return Kept(None, renew_at=self._clock(), until=self._clock())
+        now, left = self._clock(), self._agreements.left(agreement)
+        renew = max(left - self._agreements.early(agreement), 0.0)
+        return Kept(agreement, renew_at=now + min(renew, LOOK_SECONDS), until=now + left)
+
+    def _failed(self, reason: str) -> None:
+        log.warning("no_user_token", backend=self._backend, reason=reason)
+        self._whereabouts.forget()
 
     async def _place(self, principal: str) -> TokenPlace:
         try:
@@ -198,11 +156,6 @@ class UserTokens:
             if principal != FOR_LISTS:
                 raise
             raise ConsentError(NOT_YET) from None  # maybe it lists for everybody, and nobody gives tokens for it
-
-    def _hold(self, principal: str, agreement: Agreement) -> None:
-        now, left = self._clock(), self._agreements.left(agreement)
-        renew = max(left - self._agreements.early(agreement), 0.0)
-        self._held.put(principal, _Held(agreement, now + min(renew, LOOK_SECONDS)), until=now + left)
 
 
 class UserCredential:

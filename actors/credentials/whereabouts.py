@@ -12,7 +12,7 @@ from actors.credentials.discovery import Discovery, TokenPlace
 from actors.credentials.fetching import Fetch
 
 PLACE_SECONDS: Final = 3600.0
-"""How long it is believed; a refusal ends it, too."""
+"""How long it is believed where tokens are asked for; a refusal ends it, too."""
 
 
 class Whereabouts:

@@ -5,6 +5,7 @@ from typing import Any
 
 from actors.core.limits.report import LimitReport, LimitShares
 from actors.core.link_keys import LinkKeys
+from actors.core.link_refusal import Refused
 from actors.core.load import Load
 from actors.core.membership import Heard, ReplicaKey, Status
 from actors.core.roster import Changes, Orders
@@ -33,13 +34,15 @@ class RouterRef:
         """
         await ask(self._handle.report, status)
 
-    async def beat(self, key: ReplicaKey, epoch: str, sequence: int, load: Load, link_key: int) -> Heard:
+    async def beat(
+        self, key: ReplicaKey, epoch: str, sequence: int, load: Load, link_key: int, refused: Refused
+    ) -> Heard:
         """See `Router.beat`.
 
         Raises:
             ActorGone: it has not heard.
         """
-        heard: Heard = await ask(self._handle.beat, key, epoch, sequence, load, link_key)
+        heard: Heard = await ask(self._handle.beat, key, epoch, sequence, load, link_key, refused)
         return heard
 
     async def link_keys(self) -> LinkKeys:

@@ -1,11 +1,13 @@
 """What the handshake adds to HTTP: a session and a revision, named in the headers of everything that follows it."""
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 import aiohttp
+from multidict import CIMultiDict
 
 from actors.core.jsonrpc import decode_message
+from actors.transports.http_answer import EVENT_STREAM, JSON
 
 SESSION_HEADER: Final = "Mcp-Session-Id"
 REVISION_HEADER: Final = "MCP-Protocol-Version"
@@ -21,7 +23,9 @@ class HttpSession:
     sent again; only `initialize` goes without (2025-11-25, basic/transports, Session Management).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        """`headers` are those that every request has."""
+        self._headers = CIMultiDict(headers)
         self.revision: str | None = None
         """The negotiated revision."""
         self.lost = False
@@ -41,8 +45,42 @@ class HttpSession:
         self.lost = self.lost or news
         return news
 
-    def mark(self, headers: MutableMapping[str, str], body: bytes = b"{}") -> str | None:
-        """Add the headers to those of a request; returns the session it names."""
+    @property
+    def id(self) -> str | None:
+        """The session that requests name."""
+        return self._id
+
+    def post_headers(self, body: bytes, more: Mapping[str, str]) -> tuple[CIMultiDict[str], str | None]:
+        """The headers of a POST with this body, `more` among them; and the session that it names."""
+        headers = self._headers.copy()
+        session_id = self._mark(headers, body)
+        headers["Content-Type"] = JSON
+        headers["Accept"] = f"{JSON}, {EVENT_STREAM}"
+        headers.update(more)
+        return headers, session_id
+
+    def stream_headers(self, last_event_id: str) -> CIMultiDict[str]:
+        """The headers of a GET for a stream, which goes on after an event, or begins."""
+        headers = self._headers.copy()
+        self._mark(headers)
+        headers["Accept"] = EVENT_STREAM
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        return headers
+
+    def end_headers(self) -> CIMultiDict[str] | None:
+        """The headers of the DELETE that ends the session; nothing if there is none to end."""
+        headers = self._headers.copy()
+        return None if self._mark(headers) is None or self.lost else headers
+
+    def note(self, response: aiohttp.ClientResponse) -> None:
+        """Keep the session offered in the answer to a request that named none."""
+        offered = response.headers.get(SESSION_HEADER)
+        if offered and response.status < 300 and len(offered) <= MAX_SESSION_ID and _visible(offered):
+            self._offered = offered
+
+    def _mark(self, headers: MutableMapping[str, str], body: bytes = b"{}") -> str | None:
+        """Name the session, and give it."""
         if self.lost and decode_message(body).method == "initialize":
             return None
         if self.revision is not None:
@@ -50,12 +88,6 @@ class HttpSession:
         if self._id is not None:
             headers[SESSION_HEADER] = self._id
         return self._id
-
-    def note(self, response: aiohttp.ClientResponse) -> None:
-        """Keep the session offered in the answer to a request that named none."""
-        offered = response.headers.get(SESSION_HEADER)
-        if offered and response.status < 300 and len(offered) <= MAX_SESSION_ID and _visible(offered):
-            self._offered = offered
 
 
 def _visible(text: str) -> bool:

@@ -9,6 +9,7 @@ import structlog
 from actors.core.jsonrpc import Message, decode_message
 from actors.core.lines import EDGE_BYTES, Overlong, answered_id
 from actors.core.outcome import FailureKind
+from actors.core.recurrence import Recurrence
 from actors.transports.pending import Pending
 
 log = structlog.get_logger()
@@ -22,7 +23,7 @@ class Incoming:
     def __init__(self, name: str, pending: Pending) -> None:
         self._name = name
         self._pending = pending
-        self._ignored = 0
+        self._ignored = Recurrence()
 
     def take(self, data: bytes, unsolicited: Callable[[Message], None]) -> None:
         """Take one message or one batch; `unsolicited` gets what belongs to no open request."""
@@ -38,10 +39,9 @@ class Incoming:
             self._pending.dispatch(message, unsolicited)
 
     def ignore(self, reason: str) -> None:
-        """Note something of no use, for the 1st, 2nd, 4th, 8th … time in the log: a server cannot flood it."""
-        self._ignored += 1
-        if self._ignored & (self._ignored - 1) == 0:
-            log.warning("server_output_ignored", backend=self._name, reason=reason, count=self._ignored)
+        """Note something of no use."""
+        if self._ignored.again():
+            log.warning("server_output_ignored", backend=self._name, reason=reason, count=self._ignored.count)
 
 
 def _messages(data: bytes) -> list[Message]:

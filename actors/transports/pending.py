@@ -8,6 +8,7 @@ import structlog
 
 from actors.core.jsonrpc import Message
 from actors.core.outcome import FailureKind
+from actors.core.recurrence import Recurrence
 from actors.transports.transport import Sink
 
 log = structlog.get_logger()
@@ -26,16 +27,14 @@ _progress_decoder: Final = msgspec.json.Decoder(_Progress)
 
 
 class Pending:
-    """Request ids and their sinks. Requests carry their own integer id as progress token.
-
-    `strays` counts the responses that belonged to no open request: late, repeated or invented ones.
-    """
+    """Request ids and their sinks. Requests carry their own integer id as progress token."""
 
     def __init__(self, name: str, *, max_open: int = MAX_OPEN) -> None:
         self._name = name
         self._max_open = max_open
         self._sinks: dict[int, Sink] = {}
-        self.strays = 0
+        self._strays = Recurrence()
+        """Responses that belonged to no open request: late, repeated or invented ones."""
 
     def __len__(self) -> int:
         return len(self._sinks)
@@ -83,10 +82,9 @@ class Pending:
             sink.failed(FailureKind.PROTOCOL, "the response has neither a result nor an error")
 
     def _count_stray(self, raw_id: bytes) -> None:
-        self.strays += 1
-        if self.strays & (self.strays - 1) == 0:  # 1st, 2nd, 4th, 8th … : a server cannot flood the log
+        if self._strays.again():
             shown = raw_id[:40].decode(errors="replace")
-            log.info("response_discarded", backend=self._name, id=shown, count=self.strays)
+            log.info("response_discarded", backend=self._name, id=shown, count=self._strays.count)
 
 
 def _progress_id(message: Message) -> int:

@@ -13,17 +13,12 @@ from yarl import URL
 from actors.core.jsonrpc import Message
 from actors.transports.http_answer import JSON, AnswerReader
 from actors.transports.http_failure import LOST, SESSION_LOST, Unanswered, of_error
+from actors.transports.http_lanes import CLOSE_SECONDS, HttpLanes
+from actors.transports.http_notices import HttpNotices
 from actors.transports.http_pool import KEEP_ALIVE_SECONDS, HttpPool
 
-MAX_SENDS: Final = 100
-"""Notifications and answers under way at once; more means that the server does not take them."""
-GREETING_SECONDS: Final = 5.0
-"""How long requests wait for the end of the handshake to arrive."""
-SIDE_POOL: Final = 16
-"""Connections for what is no call: some servers hold a call's POST until the call is done, and ask us meanwhile."""
 ACCEPTED_BYTES: Final = 4096
 """What is read of the body of an acceptance, so that its connection can be used again."""
-CLOSE_SECONDS: Final = 2.0
 
 log = structlog.get_logger()
 
@@ -68,18 +63,14 @@ class SsePosts:
         self._max_message_bytes = max_message_bytes
         self._send_seconds = send_seconds
         limits = {"connect_seconds": connect_seconds, "keep_alive_seconds": KEEP_ALIVE_SECONDS}
-        self._calls = HttpPool(str(url), size=pool_size, **limits)
-        self._side = HttpPool(str(url), size=SIDE_POOL, **limits)
-        self._calls.start()
-        self._side.start()
+        self._lanes = HttpLanes(lambda size: HttpPool(str(url), size=size, **limits), pool_size)
+        self._lanes.start()
+        self._notices = HttpNotices(name)
         # A request that waits here has certainly not been sent; one that waits inside the pool might have been.
         self._slots = asyncio.Semaphore(pool_size)
         self._waiting: dict[int, asyncio.Task[None]] = {}
         self._limits: dict[int, asyncio.Timeout] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sends = 0
-        self._greets = False
-        self._greeting: asyncio.Task[None] | None = None
 
     def unsent(self) -> list[int]:
         """The requests that the server has certainly not seen."""
@@ -100,19 +91,11 @@ class SsePosts:
 
     def greet_next(self) -> None:
         """Let the next `send` arrive before requests that begin after it: it ends the handshake."""
-        self._greets = True
+        self._notices.greet_next()
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Begin to post a notification or an answer; several may overtake each other."""
-        if self._sends >= MAX_SENDS:
-            log.warning("send_dropped", backend=self._name)
-            return
-        self._sends += 1
-        task = self._spawn(self._post_notice(body, headers), body)
-        task.add_done_callback(self._sent)
-        if self._greets:
-            self._greets = False
-            self._greeting = task
+        self._notices.begin(lambda: self._spawn(self._post_notice(body, headers), body))
 
     def stop(self) -> None:
         """Give up everything under way."""
@@ -124,14 +107,10 @@ class SsePosts:
         self.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
-        for pool in (self._calls, self._side):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await pool.close()
+        await self._lanes.close()
 
     async def _post_request(self, request_id: int, body: bytes, headers: Mapping[str, str]) -> None:
-        if self._greeting is not None:
-            await asyncio.wait([self._greeting], timeout=GREETING_SECONDS)
+        await self._notices.greeted()
         async with self._slots:
             self._waiting.pop(request_id, None)
             with suppress(TimeoutError):  # nobody waits for it any more
@@ -157,7 +136,7 @@ class SsePosts:
         3. A refusal, which may have the JSON-RPC error in it.
         """
         try:
-            async with self._calls.request("POST", self._marked(headers), body) as response:
+            async with self._lanes.calls.request("POST", self._marked(headers), body) as response:
                 if response.status < 300:
                     await response.content.read(ACCEPTED_BYTES)
                     return None
@@ -167,13 +146,13 @@ class SsePosts:
                 reader = AnswerReader(b"%d" % request_id, self._deliver, name=self._name, max_message_bytes=limit)
                 return await reader.read(response)
         except LOST as error:
-            return of_error(error, self._calls.url)
+            return of_error(error, self._lanes.calls.url)
 
     async def _post_notice(self, body: bytes, headers: Mapping[str, str]) -> None:
         try:
             async with (
                 asyncio.timeout(self._send_seconds),
-                self._side.request("POST", self._marked(headers), body) as response,
+                self._lanes.side.request("POST", self._marked(headers), body) as response,
             ):
                 if response.status < 300:
                     await response.content.read(ACCEPTED_BYTES)
@@ -182,18 +161,13 @@ class SsePosts:
                 if response.status == 404:
                     self._lost(SESSION_LOST)
         except LOST as error:
-            log.warning("send_failed", backend=self._name, reason=of_error(error, self._side.url).detail)
+            log.warning("send_failed", backend=self._name, reason=of_error(error, self._lanes.side.url).detail)
 
     def _marked(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
         marked = self.headers.copy()
         marked["Content-Type"] = JSON
         marked.update(headers)
         return marked
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sends -= 1
-        if task is self._greeting:
-            self._greeting = None
 
     def _spawn(self, work: Coroutine[None, None, None], body: bytes) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

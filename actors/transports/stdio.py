@@ -16,6 +16,7 @@ from actors.core.endpoints import StdioEndpoint
 from actors.core.jsonrpc import Message, decode_message
 from actors.core.lines import Line, LineSplitter, Overlong, answered_id
 from actors.core.outcome import FailureKind
+from actors.core.recurrence import Recurrence
 from actors.transports.launch import Launch
 from actors.transports.owned_process import OwnedProcess
 from actors.transports.pending import Pending
@@ -82,8 +83,8 @@ class StdioTransport:
         self._start_failure: str | None = None
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
-        self._dropped = 0
-        self._ignored = 0
+        self._dropped = Recurrence()
+        self._ignored = Recurrence()
         self._stopping: asyncio.Task[None] | None = None
 
     @property
@@ -134,10 +135,9 @@ class StdioTransport:
         if self._refusal is None and not self._is_clogged():
             self._write(body)
             return
-        self._dropped += 1
-        if _is_power_of_two(self._dropped):
+        if self._dropped.again():
             reason = self._refusal or "the server does not read its input"
-            log.warning("notification_dropped", backend=self._name, reason=reason, count=self._dropped)
+            log.warning("notification_dropped", backend=self._name, reason=reason, count=self._dropped.count)
 
     async def close(self) -> None:
         """See `Transport.close`; a cancelled close goes on by itself."""
@@ -191,10 +191,9 @@ class StdioTransport:
             self._pending.fail(request_id, kind, detail)
 
     def _ignore(self, line: bytes, reason: str) -> None:
-        self._ignored += 1
-        if _is_power_of_two(self._ignored):  # a server that talks nonsense cannot flood the log
-            head = self._redactor.text(line[:200])
-            log.warning("server_output_ignored", backend=self._name, reason=reason, head=head, count=self._ignored)
+        if self._ignored.again():
+            head, count = self._redactor.text(line[:200]), self._ignored.count
+            log.warning("server_output_ignored", backend=self._name, reason=reason, head=head, count=count)
 
     def _on_ended(self, reason: str) -> None:
         for line in self._lines.finish():
@@ -226,7 +225,3 @@ def _messages(line: bytes) -> list[Message]:
             return [decode_message(item) for item in _array_decoder.decode(line)]
         case _:
             return [decode_message(line)]
-
-
-def _is_power_of_two(count: int) -> bool:
-    return count & (count - 1) == 0

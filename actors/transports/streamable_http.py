@@ -10,28 +10,23 @@ from typing import Final
 
 import aiohttp
 import structlog
-from multidict import CIMultiDict
 
 from actors.core.endpoints import HttpEndpoint
 from actors.core.jsonrpc import Message
 from actors.core.outcome import FailureKind
 from actors.core.revisions import HANDSHAKE_REVISIONS
 from actors.transports.authorization import AuthorizedPool, Credential
-from actors.transports.http_answer import EVENT_STREAM, JSON, AnswerReader
+from actors.transports.http_answer import AnswerReader
 from actors.transports.http_failure import CLOSED, LOST, NOT_CONNECTED, SESSION_LOST, Unanswered, of_error
+from actors.transports.http_lanes import CLOSE_SECONDS, HttpLanes
+from actors.transports.http_notices import HttpNotices
 from actors.transports.http_pool import KEEP_ALIVE_SECONDS, HttpPool
 from actors.transports.http_session import HttpSession
 from actors.transports.http_stream import EventStream
 from actors.transports.transport import Sink
 
-MAX_SENDS: Final = 100
-"""Notifications and answers under way at once; more means that the server does not take them."""
 SEND_SECONDS: Final = 30.0
-"""How long one of them may take: nobody waits for it, so nobody else would end it."""
-GREETING_SECONDS: Final = 5.0
-"""How long requests wait for the end of the handshake to arrive; a server that takes it so slowly has to cope."""
-SIDE_POOL: Final = 16
-"""Connections for what is no call. Were they shared, calls that wait for our answer could keep it from leaving."""
+"""How long a notification or an answer may take: nobody waits for it, so nobody else would end it."""
 MAX_RESUMES: Final = 5
 """Attempts in a row to go on with a broken answer that bring nothing."""
 DRAIN_SECONDS: Final = 1.0
@@ -39,7 +34,6 @@ DRAIN_SECONDS: Final = 1.0
 DRAIN_READS: Final = 8
 """How much of such a stream is read for it, in pieces of up to a few hundred KiB."""
 DELETE_SECONDS: Final = 1.0
-CLOSE_SECONDS: Final = 2.0
 
 log = structlog.get_logger()
 
@@ -84,7 +78,6 @@ class StreamableHttpTransport:
         self._max_open = max_open
         self._sleep = sleep
         self._dice = dice
-        self._endpoint_headers = CIMultiDict(endpoint.headers)
         limits = {"connect_seconds": connect_seconds, "keep_alive_seconds": keep_alive_seconds}
 
         def pool(size: int) -> HttpPool:
@@ -92,22 +85,19 @@ class StreamableHttpTransport:
                 return HttpPool(endpoint.url, size=size, **limits)
             return AuthorizedPool(endpoint.url, credential=credential, size=size, **limits)
 
-        self._calls = pool(pool_size)
-        self._side = pool(SIDE_POOL)
-        self._session = HttpSession()
+        self._lanes = HttpLanes(pool, pool_size)
+        self._calls, self._side = self._lanes.calls, self._lanes.side
+        self._session = HttpSession(endpoint.headers)
+        self._notices = HttpNotices(name)
         self._connected = False
         self._closing = asyncio.Lock()
         self._open: dict[int, _Request] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sends = 0
-        self._greets = False
-        self._greeting: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """See `Transport`. Nothing is sent: whether the server is there, the first request finds out."""
-        self._calls.start()
-        self._side.start()
+        self._lanes.start()
         self._connected = True
 
     def open(self, request_id: int, body: bytes, headers: Mapping[str, str], sink: Sink) -> None:
@@ -133,7 +123,7 @@ class StreamableHttpTransport:
         A server without a stream for unsolicited messages is left alone; a stream that breaks is fetched again.
         """
         self._session.establish(revision)
-        self._greets = True
+        self._notices.greet_next()
         if self._listener is not None:
             self._listener.cancel()
         if self._connected:
@@ -141,15 +131,10 @@ class StreamableHttpTransport:
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:
         """See `Transport`. Several may overtake each other."""
-        if not self._connected or self._sends >= MAX_SENDS:
-            log.warning("send_dropped", backend=self._name)
-            return
-        self._sends += 1
-        task = self._spawn(self._send(body, headers))
-        task.add_done_callback(self._sent)
-        if self._greets:
-            self._greets = False
-            self._greeting = task
+        if self._connected:
+            self._notices.begin(lambda: self._spawn(self._send(body, headers)))
+        else:
+            self._notices.refuse()
 
     async def close(self) -> None:
         """See `Transport`. Open requests fail, and the server is told that the session is over."""
@@ -164,17 +149,14 @@ class StreamableHttpTransport:
                 await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
             if was_connected:
                 await self._delete_session()
-            for pool in (self._calls, self._side):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CLOSE_SECONDS):
-                        await pool.close()
+            await self._lanes.close()
 
     async def _run(self, request: _Request, body: bytes, headers: Mapping[str, str]) -> None:
         reader = self._reader(b"%d" % request.request_id, partial(self._deliver, request))
         trouble: Unanswered | None = CLOSED
         try:
-            if self._greeting is not None:
-                await asyncio.wait([self._greeting], timeout=GREETING_SECONDS)
+            if self._notices.greeting is not None:
+                await self._notices.greeted()
             await asyncio.sleep(0)  # a close that has arrived is seen before its connection is taken from the pool
             trouble = await self._post(reader, body, headers)
             if trouble is not None and self._resumable(reader, trouble):
@@ -186,7 +168,7 @@ class StreamableHttpTransport:
     async def _post(self, reader: AnswerReader, body: bytes, headers: Mapping[str, str]) -> Unanswered | None:
         """Post and read; the reason why there is no response, if there is none."""
         trouble: Unanswered | None
-        marked, session_id = self._post_headers(body, headers)
+        marked, session_id = self._session.post_headers(body, headers)
         try:
             async with self._calls.request("POST", marked, body) as response:
                 if session_id is None:
@@ -215,9 +197,8 @@ class StreamableHttpTransport:
         return end.reason if end.reason.kind is FailureKind.TOO_LARGE else trouble
 
     async def _listen(self) -> None:
-        if self._greeting is not None:
-            await asyncio.wait([self._greeting], timeout=GREETING_SECONDS)
-        session_id = self._session.mark(CIMultiDict())
+        await self._notices.greeted()
+        session_id = self._session.id
         stream = self._stream(self._side)
         end = await stream.follow(self._reader(None, self._pass_on), max_failures=None)
         if end is None:
@@ -228,7 +209,7 @@ class StreamableHttpTransport:
             self._lose(session_id)
 
     async def _send(self, body: bytes, headers: Mapping[str, str]) -> None:
-        marked, session_id = self._post_headers(body, headers)
+        marked, session_id = self._session.post_headers(body, headers)
         try:
             async with asyncio.timeout(SEND_SECONDS), self._side.request("POST", marked, body) as response:
                 if response.status == 404 and session_id is not None:
@@ -238,14 +219,9 @@ class StreamableHttpTransport:
         except LOST as error:
             log.warning("send_failed", backend=self._name, reason=of_error(error, self._side.url).detail)
 
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sends -= 1
-        if task is self._greeting:
-            self._greeting = None
-
     async def _delete_session(self) -> None:
-        headers = self._endpoint_headers.copy()
-        if self._session.mark(headers) is None or self._session.lost:
+        headers = self._session.end_headers()
+        if headers is None:
             return
         with suppress(*LOST):  # the server need not agree
             async with asyncio.timeout(DELETE_SECONDS), self._side.request("DELETE", headers):
@@ -280,23 +256,7 @@ class StreamableHttpTransport:
         return AnswerReader(request_id, deliver, name=self._name, max_message_bytes=self._max_message_bytes)
 
     def _stream(self, pool: HttpPool) -> EventStream:
-        return EventStream(pool, self._stream_headers, sleep=self._sleep, dice=self._dice)
-
-    def _post_headers(self, body: bytes, call_headers: Mapping[str, str]) -> tuple[CIMultiDict[str], str | None]:
-        headers = self._endpoint_headers.copy()
-        session_id = self._session.mark(headers, body)
-        headers["Content-Type"] = JSON
-        headers["Accept"] = f"{JSON}, {EVENT_STREAM}"
-        headers.update(call_headers)
-        return headers, session_id
-
-    def _stream_headers(self, last_event_id: str) -> CIMultiDict[str]:
-        headers = self._endpoint_headers.copy()
-        self._session.mark(headers)
-        headers["Accept"] = EVENT_STREAM
-        if last_event_id:
-            headers["Last-Event-ID"] = last_event_id
-        return headers
+        return EventStream(pool, self._session.stream_headers, sleep=self._sleep, dice=self._dice)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,7 +1,7 @@
 """The part of the admin API about users' consents at servers: each one's own, and that of the operator for lists."""
 
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,8 +25,6 @@ NOBODY: Final = (
 ELSEWHERE: Final = (
     "redirect_uri must be http://127.0.0.1:PORT/PATH: only so it is sure that the browser is on your own machine"
 )
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 
 class ConnectionPage(msgspec.Struct, frozen=True):
@@ -101,7 +99,7 @@ class ConnectionRoutes:
 
     async def _begin(self, asked: Asked, *, lists: bool) -> Answer:
         principal = self._principal(asked, lists=lists)
-        order = await _read(asked, ConnectOrder)
+        order = await asked.order(ConnectOrder)
         if isinstance(principal, Answer):
             return principal
         if isinstance(order, Answer):
@@ -115,7 +113,7 @@ class ConnectionRoutes:
 
     async def _finish(self, asked: Asked, *, lists: bool) -> Answer:
         principal = self._principal(asked, lists=lists)
-        order = await _read(asked, FinishOrder)
+        order = await asked.order(FinishOrder)
         if isinstance(principal, Answer):
             return principal
         if isinstance(order, Answer):
@@ -147,15 +145,6 @@ class ConnectionRoutes:
         if caller.principal is OWNER:
             return None if self._guarded else ANONYMOUS.key
         return caller.principal.key
-
-
-async def _read(asked: Asked, kind: type[S]) -> S | Answer:
-    try:
-        return msgspec.json.decode(await asked.request.body(), type=kind)
-    except msgspec.ValidationError as wrong:  # names fields and types, and no values
-        return error(422, str(wrong))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return error(422, "the body is not JSON")
 
 
 def _is_own_machine(url: str) -> bool:

@@ -1,10 +1,13 @@
 """What the admin API says of what the gateway issued, and what it is told of it. Moments are as RFC 3339 has them."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import msgspec
 
-from actors.core.tokens.revocations import Target
+from actors.core.tokens.issued import TokenEntry
+from actors.core.tokens.key_record import KeyRecord
+from actors.core.tokens.revocations import Revocation, Target
 
 OVERLAP_SECONDS: Final = 86_400.0
 """How long the key before is still good after a rotation, unless somebody says otherwise: a day to deploy it."""
@@ -111,3 +114,53 @@ class RevokeOrder(msgspec.Struct, forbid_unknown_fields=True):
     subject: str | None = None
     client: str | None = None
     issuer: str | None = None
+
+
+def token_page(entry: TokenEntry) -> TokenPage:
+    """What is shown of a family of tokens."""
+    return TokenPage(
+        id=entry.id,
+        kind=entry.kind,
+        subject=entry.grant.subject,
+        client=entry.grant.client,
+        scopes=entry.grant.scopes,
+        groups=entry.grant.groups,
+        resource=entry.grant.resource,
+        issued_at=_moment(entry.issued_at),
+        expires_at=_moment(entry.expires_at),
+        revoked=entry.revoked,
+    )
+
+
+def key_page(record: KeyRecord) -> KeyPage:
+    """What is shown of an API key."""
+    return KeyPage(
+        name=record.name,
+        id=record.id,
+        begins_with=record.shown,
+        scopes=record.scopes,
+        groups=record.groups,
+        made_at=_moment(record.made_at),
+        expires_at=_moment(record.expires_at),
+        former_until=_moment(record.former_until) if record.former_hash else None,
+    )
+
+
+def revocation_page(each: Revocation) -> RevocationPage:
+    """What is shown of a revocation."""
+    return RevocationPage(
+        id=each.id,
+        target=each.target,
+        value=each.value,
+        issuer=each.issuer,
+        before=_moment(each.before),
+        until=_moment(each.until),
+    )
+
+
+def _moment(seconds: float | None) -> str | None:
+    """As RFC 3339 has it; nothing for what has no end."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -4,8 +4,7 @@ A token or a key is in the answer to the request that makes it, and in no other.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 from urllib.parse import unquote
 
 import msgspec
@@ -27,6 +26,9 @@ from serve_app.admin.credential_pages import (
     TokenOrder,
     TokenPage,
     TokensPage,
+    key_page,
+    revocation_page,
+    token_page,
 )
 from serve_app.admin.routes import Asked, Route
 
@@ -34,8 +36,6 @@ LIFE_SECONDS: Final = 30 * 86_400.0
 """Of a service's token, unless somebody says otherwise."""
 
 STATUS: Final = {No.UNKNOWN: 404, No.TAKEN: 409, No.FULL: 507, No.WRONG: 422}
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 log = structlog.get_logger()
 
@@ -150,10 +150,10 @@ class Credentials:
         )
 
     async def _tokens(self, asked: Asked) -> Answer:
-        return Answer(200, TokensPage(tuple(map(_token_page, await self._find_vault().tokens()))))
+        return Answer(200, TokensPage(tuple(map(token_page, await self._find_vault().tokens()))))
 
     async def _issue(self, asked: Asked) -> Answer:
-        order = _read(await asked.request.body(), TokenOrder)
+        order = await asked.order(TokenOrder)
         if isinstance(order, Answer):
             return order
         seconds = order.lifetime_seconds
@@ -164,7 +164,7 @@ class Credentials:
             return _declined(shown)
         assert isinstance(shown.entry, TokenEntry)  # noqa: S101 - see `Vault.issue`
         log.info("token_issued", subject=order.subject, id=shown.entry.id)
-        return Answer(201, msgspec.structs.replace(_token_page(shown.entry), token=shown.secret))
+        return Answer(201, msgspec.structs.replace(token_page(shown.entry), token=shown.secret))
 
     async def _end(self, asked: Asked) -> Answer:
         name = unquote(asked.names["name"])
@@ -174,10 +174,10 @@ class Credentials:
         return _done(declined)
 
     async def _keys(self, asked: Asked) -> Answer:
-        return Answer(200, KeysPage(tuple(map(_key_page, await self._find_vault().keys()))))
+        return Answer(200, KeysPage(tuple(map(key_page, await self._find_vault().keys()))))
 
     async def _create(self, asked: Asked) -> Answer:
-        order = _read(await asked.request.body(), KeyOrder)
+        order = await asked.order(KeyOrder)
         if isinstance(order, Answer):
             return order
         shown = await self._find_vault().create_key(order.name, order.scopes, order.groups, order.lifetime_seconds)
@@ -185,7 +185,7 @@ class Credentials:
 
     async def _rotate(self, asked: Asked) -> Answer:
         name = unquote(asked.names["name"])
-        order = _read(await asked.request.body() or b"{}", RotateOrder)
+        order = await asked.order(RotateOrder, if_empty=b"{}")
         if isinstance(order, Answer):
             return order
         return self._key_shown(await self._find_vault().rotate_key(name, order.overlap_seconds), "key_rotated")
@@ -195,7 +195,7 @@ class Credentials:
             return _declined(shown)
         assert isinstance(shown.entry, KeyRecord)  # noqa: S101 - see `Vault.create_key`
         log.info(event, key=shown.entry.name)
-        return Answer(201, msgspec.structs.replace(_key_page(shown.entry), key=shown.secret))
+        return Answer(201, msgspec.structs.replace(key_page(shown.entry), key=shown.secret))
 
     async def _delete(self, asked: Asked) -> Answer:
         name = unquote(asked.names["name"])
@@ -206,10 +206,10 @@ class Credentials:
 
     async def _revocations(self, asked: Asked) -> Answer:
         found = await self._find_vault().revocations()
-        return Answer(200, RevocationsPage(tuple(map(_revocation_page, found.entries))))
+        return Answer(200, RevocationsPage(tuple(map(revocation_page, found.entries))))
 
     async def _revoke(self, asked: Asked) -> Answer:
-        order = _read(await asked.request.body(), RevokeOrder)
+        order = await asked.order(RevokeOrder)
         if isinstance(order, Answer):
             return order
         named = [(target, getattr(order, target.value)) for target in Target if target is not Target.ISSUER]
@@ -223,7 +223,7 @@ class Credentials:
         if isinstance(made, Declined):
             return _declined(made)
         log.info("revoked", target=made.target.value, id=made.id)
-        return Answer(201, _revocation_page(made))
+        return Answer(201, revocation_page(made))
 
     async def _forgive(self, asked: Asked) -> Answer:
         name = unquote(asked.names["name"])
@@ -233,65 +233,9 @@ class Credentials:
         return _done(declined)
 
 
-def _read(body: bytes, kind: type[S]) -> S | Answer:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as wrong:  # names fields and types, and no values
-        return error(422, str(wrong))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return error(422, "the body is not JSON")
-
-
 def _declined(declined: Declined) -> Answer:
     return error(STATUS[declined.no], declined.reason)
 
 
 def _done(declined: Declined | None) -> Answer:
     return Answer(204) if declined is None else _declined(declined)
-
-
-def _token_page(entry: TokenEntry) -> TokenPage:
-    return TokenPage(
-        id=entry.id,
-        kind=entry.kind,
-        subject=entry.grant.subject,
-        client=entry.grant.client,
-        scopes=entry.grant.scopes,
-        groups=entry.grant.groups,
-        resource=entry.grant.resource,
-        issued_at=_moment(entry.issued_at),
-        expires_at=_moment(entry.expires_at),
-        revoked=entry.revoked,
-    )
-
-
-def _key_page(record: KeyRecord) -> KeyPage:
-    return KeyPage(
-        name=record.name,
-        id=record.id,
-        begins_with=record.shown,
-        scopes=record.scopes,
-        groups=record.groups,
-        made_at=_moment(record.made_at),
-        expires_at=_moment(record.expires_at),
-        former_until=_moment(record.former_until) if record.former_hash else None,
-    )
-
-
-def _revocation_page(each: Revocation) -> RevocationPage:
-    return RevocationPage(
-        id=each.id,
-        target=each.target,
-        value=each.value,
-        issuer=each.issuer,
-        before=_moment(each.before),
-        until=_moment(each.until),
-    )
-
-
-def _moment(seconds: float | None) -> str | None:
-    """As RFC 3339 has it; nothing for what has no end."""
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return None

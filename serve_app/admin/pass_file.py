@@ -81,16 +81,7 @@ def read_pass(path: Path) -> Pass | None:
     Raises:
         PassError: it is not ours, or not what we write.
     """
-    try:
-        return msgspec.json.decode(read_private(path, MAX_BYTES), type=Pass)
-    except FileNotFoundError:
-        return None
-    except NotPrivate as shared:  # a stranger's file would lead our requests to a stranger
-        raise PassError(str(shared)) from None
-    except OSError as error:
-        raise PassError(f"{path} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError:
-        raise PassError(f"{path} holds something else") from None
+    return read_private(path, MAX_BYTES, Pass, PassError)
 
 
 def remove_pass(path: Path, held: Pass) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -14,6 +14,8 @@ from serve_app.http import HttpRequest
 
 Names = Mapping[str, str]
 """What a path has in the places of its route."""
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _PLACE: Final = re.compile(r"\\\{(\w+)\\\}")
 _NUMBERS: Final = frozenset({"index"})
@@ -27,6 +29,19 @@ class Asked:
     request: HttpRequest
     names: Names
     caller: Caller
+
+    async def order(self, kind: type[S], if_empty: bytes = b"") -> S | Answer:
+        """What its body says, or the answer that it does not say that; an empty one says `if_empty`.
+
+        Raises:
+            BodyTooLarge, BodyTooSlow, ClientGone: see `read_body`.
+        """
+        try:
+            return msgspec.json.decode(await self.request.body() or if_empty, type=kind)
+        except msgspec.ValidationError as wrong:  # names fields and types, and no values
+            return error(422, str(wrong))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return error(422, "the body is not JSON")
 
 
 @dataclass(frozen=True, slots=True)

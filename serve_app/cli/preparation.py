@@ -11,8 +11,8 @@ from typing import Final
 
 import platformdirs
 
-from actors.audit_file import check_writable
 from actors.audit_folder import AuditError
+from actors.audit_lock import check_writable
 from actors.core.guard import is_loopback
 from actors.core.rules import SettingsError
 from actors.core.settings import ServerSettings, Settings

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from actors.core.seal import NONCE_BYTES, Seal
+from actors.core.timed_seal import TimedSeal
 from serve_app.connect.ticket import TICKET_SECONDS, Ticket
 
 NAME: Final = "only1mcp-connect-"
@@ -50,8 +50,6 @@ class SentAway(msgspec.Struct, frozen=True, tag=True):
 
 S = TypeVar("S", LoginBegun, PageShown, SentAway)
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-
 
 class Cookies:
     """Seals and opens them, at any ingress replica that knows the secret."""
@@ -62,31 +60,21 @@ class Cookies:
         wall_clock: Callable[[], float] = time.time,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self._seal = Seal(secret, "connect cookie")
-        self._wall_clock = wall_clock
-        self._token_bytes = token_bytes
+        self._seal = TimedSeal(secret, "connect cookie", wall_clock, token_bytes)
 
     @property
     def until(self) -> float:
         """When a step that is taken now is over, in Unix seconds."""
-        return self._wall_clock() + TICKET_SECONDS
+        return self._seal.until(TICKET_SECONDS)
 
     def leave(self, key: str, step: LoginBegun | PageShown | SentAway, *, encrypted: bool) -> tuple[bytes, bytes]:
         """The header that leaves a step; `encrypted` says that the browser came with TLS."""
-        sealed = self._seal.close(_encode(step), key, self._token_bytes(NONCE_BYTES))
-        return _header(key, sealed, int(TICKET_SECONDS), encrypted=encrypted)
+        return _header(key, self._seal.close(step, key), int(TICKET_SECONDS), encrypted=encrypted)
 
     def take(self, headers: Iterable[tuple[bytes, bytes]], key: str, kind: type[S], *, encrypted: bool) -> S | None:
         """The step that this browser was left with under this key, if its time is not over."""
         sealed = _value(headers, _name(key, encrypted=encrypted))
-        opened = None if sealed is None else self._seal.open(sealed, key)
-        if opened is None:
-            return None
-        try:
-            step = msgspec.msgpack.decode(opened[0], type=kind)
-        except msgspec.ValidationError:  # one of another kind
-            return None
-        return step if self._wall_clock() < step.expires else None
+        return None if sealed is None else self._seal.open(sealed, key, kind)
 
     def remove(self, key: str, *, encrypted: bool) -> tuple[bytes, bytes]:
         """The header that takes a step away, so that it is taken once."""

@@ -7,7 +7,7 @@ client/elicitation, Phishing). And each step is for the browser that took the on
 import math
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -15,8 +15,9 @@ import structlog
 
 from actors.core import jsonrpc
 from actors.core.caller import Caller
+from actors.core.client import Client
 from actors.core.oauth.registration import client_document
-from actors.core.principal import ANONYMOUS, Kind, Principal, parts_of
+from actors.core.principal import ANONYMOUS
 from actors.core.seal import NONCE_BYTES, Seal
 from actors.core.tokens.issued import Declined
 from actors.refs.gone import ActorGone
@@ -81,18 +82,23 @@ class ConnectDoor:
         connections: Connections,
         clock: Callable[[], float],
         *,
+        admits: Callable[[Caller, str], bool],
+        complete: Callable[[bytes, str, str], Awaitable[None]],
         guarded: bool,
         logins: BrowserLogins | None = None,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """`guarded` says that callers are told apart; if not, whoever comes is the one principal that there is.
+        """`admits` says whether the policy lets a caller use anything of a server now; `complete` is as in `Sessions`.
 
+        `guarded` says that callers are told apart; if not, whoever comes is the one principal that there is.
         Without `logins` nobody can show in a browser who they are.
         """
         self._tickets = tickets
         self._cookies = cookies
         self._own_url = own_url
         self._connections = connections
+        self._admits = admits
+        self._complete = complete
         self._guarded = guarded
         self._logins = logins
         self._seal = Seal(secret, "connect form")
@@ -145,18 +151,17 @@ class ConnectDoor:
     async def _enter(self, request: HttpRequest, backend: str, text: str, origin: str) -> Page:
         """A user opens the link. Rungs, in order:
 
-        1. The ticket was given out here, for this server, not long ago; and the server is there.
-        2. Where callers are not told apart, it is their page.
-        3. Else they log in; who could not show who they are in a browser is told of the command.
-
-        The policy is not asked here: it let them see the server when the ticket was given out, and it is asked about
-        each call that they make there later.
+        1. The ticket was given out here, for this server, not long ago.
+        2. The server is there, and the policy has not come to forbid it, see `_barred`.
+        3. Where callers are not told apart, it is their page.
+        4. Else they log in; who could not show who they are in a browser is told of the command.
         """
         ticket = self._tickets.read(text, backend)
         if ticket is None or (not self._guarded and ticket.principal != ANONYMOUS.key):
             return STALE
-        if backend not in self._connections.servers:
-            return NO_SERVER
+        barred = self._barred(request, ticket)
+        if barred is not None:
+            return barred
         if not self._guarded:
             return await self._ask(request, ticket, origin)
         logins = self._logins
@@ -175,6 +180,7 @@ class ConnectDoor:
         1. This browser was sent there, for this login.
         2. The provider says who it is.
         3. It is the one who called.
+        4. They may still use the server.
         """
         key, encrypted = said.get("state", ""), _encrypted(origin)
         step = self._cookies.take(request.raw_headers, key, LoginBegun, encrypted=encrypted)
@@ -188,7 +194,8 @@ class ConnectDoor:
             log.warning("connect_by_another", backend=step.ticket.backend)
             self._note_refused(request, step.ticket, "the link was opened by somebody else")
             return with_headers(ANOTHER, used)
-        return with_headers(await self._ask(request, step.ticket, origin), used)
+        page = self._barred(request, step.ticket) or await self._ask(request, step.ticket, origin)
+        return with_headers(page, used)
 
     async def _ask(self, request: HttpRequest, ticket: Ticket, origin: str) -> Page:
         """Show whom the user would connect to, and have them say so."""
@@ -228,13 +235,30 @@ class ConnectDoor:
             self._note_refused(request, ticket, "the authorization server has refused it")
             refused = "Its authorization server has not given leave. Nothing has changed."
             return with_headers(notice(403, f"You are not connected to {ticket.backend}", refused), used)
+        barred = self._barred(request, ticket)
+        if barred is not None:
+            return with_headers(barred, used)
         caller = _caller(request, ticket)
         issuer = said.get("iss", "")
         reason = await self._connections.finish(caller, ticket.principal, ticket.backend, state, code, issuer)
         if reason:
             page = notice(502, f"You are not connected to {ticket.backend}", f"The reason: {reason}.")
             return with_headers(page, used)
+        if (asked := ticket.asked) is not None:
+            await self._complete(asked.session, Client("", ticket.principal, asked.endpoint).account, asked.id)
         return with_headers(DONE, used)
+
+    def _barred(self, request: HttpRequest, ticket: Ticket) -> Page | None:
+        """What somebody sees who may not connect to a server now, or nothing: what is forbidden looks as if not there.
+
+        Who is in more groups than a ticket can have, and may be let in by one of them, is told of the command.
+        """
+        if ticket.backend not in self._connections.servers:
+            return NO_SERVER
+        if self._admits(_caller(request, ticket), ticket.backend):
+            return None
+        self._note_refused(request, ticket, "the policy does not allow it")
+        return NO_SERVER if ticket.traits.complete else _explained(ticket.backend)
 
     def _note_refused(self, request: HttpRequest, ticket: Ticket, reason: str) -> None:
         self._connections.refused(_caller(request, ticket), ticket.principal, ticket.backend, reason)
@@ -257,8 +281,7 @@ def _parameters(query: bytes) -> Mapping[str, str]:
 
 def _caller(request: HttpRequest, ticket: Ticket) -> Caller:
     """The user of a ticket, as far as it says."""
-    kind, issuer, subject = parts_of(ticket.principal)
-    return Caller(Principal(subject, issuer, Kind(kind)), request.ip)
+    return Caller(ticket.holder, request.ip)
 
 
 def _encrypted(origin: str) -> bool:

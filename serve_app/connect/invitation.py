@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from serve_app.connect.ticket import Tickets
+from actors.core.principal import Principal
+from serve_app.connect.ticket import Asked, Tickets
 from serve_app.own_url import OwnUrl
 
 PREFIX: Final = "/connect/"
@@ -18,7 +19,9 @@ class Invitations:
         self._own_url = own_url
         self._origin = origin
 
-    def url(self, principal: str, backend: str, headers: Mapping[bytes, bytes]) -> str:
-        """The page for one user, by the key of their principal; `headers` are those of their request."""
+    def url(
+        self, principal: Principal, backend: str, headers: Mapping[bytes, bytes], asked: Asked | None = None
+    ) -> str:
+        """The page for one user; `headers` are those of their request."""
         origin = self._own_url.origin({"headers": headers.items()}) or self._origin
-        return f"{origin}{PREFIX}{backend}?ticket={self._tickets.issue(principal, backend)}"
+        return f"{origin}{PREFIX}{backend}?ticket={self._tickets.issue(principal, backend, asked)}"

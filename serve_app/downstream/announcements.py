@@ -8,6 +8,8 @@ from actors.core.jsonrpc import Object
 
 LIST_CHANGED: Final = "notifications/{}/list_changed"
 UPDATED: Final = "notifications/resources/updated"
+COMPLETED: Final = "notifications/elicitation/complete"
+"""Source: 2025-11-25, client/elicitation, Completion Notifications for URL Mode Elicitation."""
 
 
 class Announcements:
@@ -26,6 +28,10 @@ class Announcements:
     def updated(self, uri: str, params: Object) -> None:
         """A resource has another content now; `params` are the server's, but for the URI."""
         self._put(UPDATED, uri, {**params, "uri": jsonrpc.raw(uri)})
+
+    def completed(self, elicitation: str) -> None:
+        """The user is done with the page of an elicitation, of this id."""
+        self._put(COMPLETED, elicitation, {"elicitationId": jsonrpc.raw(elicitation)})
 
     def close(self) -> None:
         """Tell what waits, and no more."""

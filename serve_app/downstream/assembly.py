@@ -24,14 +24,16 @@ from serve_app.downstream.legacy import Legacy
 from serve_app.downstream.legacy_http import LegacyHttp
 from serve_app.downstream.listening import Listening
 from serve_app.downstream.modern import Modern
-from serve_app.downstream.passage import GRACE_SECONDS, Ways
 from serve_app.downstream.questions import Questions
 from serve_app.downstream.responder import KEEP_ALIVE_SECONDS
 from serve_app.downstream.sse_door import SseDoor
+from serve_app.downstream.standing import Standings
 from serve_app.downstream.streams import Streams
 from serve_app.downstream.trails import Trails
 from serve_app.downstream.watch import Watches
+from serve_app.downstream.ways import GRACE_SECONDS, Ways
 from serve_app.downstream.ws_door import WsDoor
+from serve_app.eviction import Eviction
 from serve_app.limiting import Limiting
 from serve_app.links import Links
 from serve_app.outlook import Outlook
@@ -88,13 +90,15 @@ class Assembly:
         self.door = Door(links, bindings, tallying, ways, clock, recorder or Recorder(), limiting)
         watches = Watches(outlook, links, bindings, dice)
         comeback = None if has_consent is None else Comeback(has_consent, keep_alive_seconds)
-        listening = Listening(self.door, watches, keep_alive_seconds=keep_alive_seconds)
+        standings = Standings()
+        listening = Listening(self.door, watches, standings, keep_alive_seconds=keep_alive_seconds)
         self.modern = Modern(self.door, listening, comeback)
-        self.streams = Streams(watches, self.sessions, keep_alive_seconds=keep_alive_seconds)
+        self.streams = Streams(watches, self.sessions, standings, keep_alive_seconds=keep_alive_seconds)
+        self.eviction = Eviction(standings, self.sessions, links.cancel_origin)
         self.legacy = Legacy(self.door, self.sessions, self.streams, secret, wall_clock)
         self.legacy_http = LegacyHttp(self.door, self.legacy, self.streams)
         self.channels = Channels(Common(self.door, self.legacy, self.sessions, self.streams))
-        self.relay = Relay(keys, node, addresses, self.channels.take)
+        self.relay = Relay(keys, node, addresses, self.channels.take, note=tallying.note)
         self.sse_door = SseDoor(self.channels, self.relay, secret, keep_alive_seconds=keep_alive_seconds)
         self.ws_door = WsDoor(self.channels)
 

@@ -5,7 +5,6 @@ is certain to hold it back. So all that may pile up has a limit, and whoever goe
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -14,61 +13,31 @@ import msgspec
 import structlog
 
 from actors.core import jsonrpc
-from actors.core.caller import Caller
 from actors.core.client import Client
 from actors.core.envelope import Envelope, Incoming, Malformed, Response, read_batch, read_message
 from actors.core.offer import Offer
-from actors.core.outcome import FailureKind
-from actors.core.revisions import HANDSHAKE_REVISIONS
 from actors.core.session_end import End
+from serve_app.downstream.channel_refusal import CLOSING, refusal_of
 from serve_app.downstream.channel_responder import ChannelResponder, Gathered, Say
-from serve_app.downstream.door import Door, Visit
+from serve_app.downstream.door import Door
+from serve_app.downstream.entrance import Entrance
 from serve_app.downstream.legacy import DEFAULT_LEVEL, Legacy
 from serve_app.downstream.legacy_http import BATCHED
 from serve_app.downstream.outgoing import WRITE_SECONDS, Ending, Outgoing, Write
-from serve_app.downstream.standing import Check
 from serve_app.downstream.streams import Streams
+from serve_app.downstream.visit import Visit
 from serve_app.http import ClientGone
 from serve_app.sessions import Sessions
-
-MAX_REQUESTS: Final = 256
-"""Requests of one channel that run at once; one more is refused."""
 
 INITIALIZE_SECONDS: Final = 60.0
 """How long a connection may take to say who it is."""
 
 CANCELLED: Final = "notifications/cancelled"
 GATEWAY_FAILED: Final = jsonrpc.error(jsonrpc.INTERNAL_ERROR, "the gateway failed on this request; see its log")
-NOT_INITIALIZED: Final = jsonrpc.error(jsonrpc.INVALID_REQUEST, "initialize comes first")
-INITIALIZED: Final = jsonrpc.error(jsonrpc.INVALID_REQUEST, "this connection has its session already")
-CLOSING: Final = jsonrpc.error(jsonrpc.INTERNAL_ERROR, "the session has ended; connect again")
 NO_SERVER: Final = jsonrpc.error(jsonrpc.INTERNAL_ERROR, "the server of this endpoint is gone")
-BUSY: Final = jsonrpc.error(
-    jsonrpc.INTERNAL_ERROR,
-    f"this connection has {MAX_REQUESTS} requests under way; wait for an answer",
-    {"reason": FailureKind.BUSY.value},
-)
 NO_BATCH: Final = Malformed(jsonrpc.INVALID_REQUEST, f"batches are for sessions of {' and '.join(sorted(BATCHED))}")
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """Where a connection came in, and whose it is."""
-
-    find_offer: Callable[[], Offer | None]
-    """The offer of its endpoint as it is now; nothing if there is no such server any more."""
-    caller: Caller
-    endpoint: str
-    """The backend whose endpoint it is; empty for the aggregate."""
-    check: Check | None = None
-    """Recognises the caller once more."""
-
-    @property
-    def account(self) -> str:
-        """See `Client.account`."""
-        return Client("", self.caller.principal.key, self.endpoint).account
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +110,11 @@ class Channel:
         self._why = why
         self._outgoing.end(Ending.ENDED)
 
+    @property
+    def is_revoked(self) -> bool:
+        """Whether it ended because its client's credential is worth nothing any more."""
+        return self._why is End.REVOKED
+
     async def settle(self) -> None:
         """After `close`: cancel what ran for the client, and end its session."""
         client, offer = self._client, self._entrance.find_offer()
@@ -185,7 +159,10 @@ class Channel:
     async def _take_one(self, message: Envelope | Response, last: Say | None = None) -> None:
         """`last` is where the answer goes, if not straight to the client."""
         asked = message.id if isinstance(message, Envelope) else None
-        refusal = self._refusal(message) if isinstance(message, Envelope) else None
+        refusal = None
+        if isinstance(message, Envelope):
+            endpoint, opened, under_way = self._entrance.endpoint, self._client is not None, len(self._requests)
+            refusal = refusal_of(message, endpoint, opened=opened, closing=self._closing, under_way=under_way)
         if asked is not None and refusal is not None:
             self._outgoing.reply(jsonrpc.error_response(asked, refusal), last)
         elif self._client is not None:
@@ -195,31 +172,6 @@ class Channel:
                 await self._initialize(message, asked)
             else:
                 self._outgoing.reply(jsonrpc.result_response(asked, b"{}"), last)  # a ping
-
-    def _refusal(self, envelope: Envelope) -> bytes | None:
-        """The error with which a request is answered here. Rungs, in order:
-
-        1. An envelope of the modern era is for another endpoint.
-        2. `initialize` comes first, once, and only a ping may be earlier.
-        3. Nothing is begun on a channel that is about to end.
-        4. There are not too many requests already.
-        """
-        if jsonrpc.PROTOCOL_VERSION_KEY in envelope.meta:
-            return self._not_modern(envelope)
-        if self._client is None:
-            return None if envelope.method in ("initialize", "ping") else NOT_INITIALIZED
-        if envelope.method == "initialize":
-            return INITIALIZED
-        if self._closing:
-            return CLOSING
-        return BUSY if len(self._requests) >= MAX_REQUESTS else None
-
-    def _not_modern(self, envelope: Envelope) -> bytes:
-        endpoint = f"/servers/{self._entrance.endpoint}/mcp" if self._entrance.endpoint else "/mcp"
-        requested = (jsonrpc.text(envelope.meta[jsonrpc.PROTOCOL_VERSION_KEY]) or "")[:64]
-        reason = f"this connection begins with initialize; requests of {requested} go to {endpoint} over HTTP"
-        data = {"supported": [*reversed(HANDSHAKE_REVISIONS)], "requested": requested}
-        return jsonrpc.error(jsonrpc.UNSUPPORTED_REVISION, reason, data)
 
     async def _initialize(self, envelope: Envelope, asked: bytes) -> None:
         offer = self._entrance.find_offer()

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from serve_app.downstream.channel import Channel, Common, Entrance
+from serve_app.downstream.channel import Channel, Common
 from serve_app.downstream.door import Door
+from serve_app.downstream.entrance import Entrance
 from serve_app.downstream.outgoing import Write
+from serve_app.downstream.standing import Standings
 
 MAX_CHANNELS: Final = 10_000
 """Channels open at once; each costs a connection, too."""
@@ -40,6 +42,11 @@ class Channels:
     def door(self) -> Door:
         """What all that is said comes to."""
         return self._common.door
+
+    @property
+    def standings(self) -> Standings:
+        """Whose they are, and what else is open here."""
+        return self._common.streams.standings
 
     @property
     def full(self) -> bool:

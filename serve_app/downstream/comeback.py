@@ -14,8 +14,8 @@ from actors.core.routing import Rejection
 from actors.refs.gone import ActorGone
 from serve_app.denial import Denial
 from serve_app.downstream.bridge import is_accepted
-from serve_app.downstream.door import Visit
 from serve_app.downstream.invited import KEY
+from serve_app.downstream.visit import Visit
 
 HasConsent = Callable[[str, str], Awaitable[bool]]
 """Whether the principal of a key is connected to a backend; raises `ActorGone` if nobody says."""

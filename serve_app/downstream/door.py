@@ -1,76 +1,36 @@
-"""What the downstream renderers share: where they are, whom they serve, and how a request gets to its backend."""
+"""What the downstream renderers share: has a request dispatched, or answers it here, and counts what became of it."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
 
 import msgspec
 
 from actors.core import jsonrpc
-from actors.core.balance_key import affinity_of
 from actors.core.caller import Caller
-from actors.core.care import Care
 from actors.core.client import Client
-from actors.core.continuation import Continuation, Way
-from actors.core.headers import check_params
 from actors.core.limits.admission import STATUS, Reason, Refused
 from actors.core.listing import LIST_METHODS
-from actors.core.membership import ReplicaKey
-from actors.core.offer import Offer
 from actors.core.outcome import Failure, FailureKind, failure_error
-from actors.core.principal import Principal
 from actors.core.request import Request
 from actors.core.revisions import Era
-from actors.core.routing import Rejection, Route
+from actors.core.routing import Rejection
 from actors.core.tally import ERROR, LIMITED, OK, CallLabels, outcome_label
-from actors.core.tasks import TASK_METHODS, route_task
-from actors.core.time_limit import TOOLS_CALL
 from actors.core.trail import Trail
 from actors.core.view import BackendView
-from actors.core.where import Where
-from serve_app.bindings import Bindings, is_bound
-from serve_app.bound_flight import BoundFlight
-from serve_app.downstream.bridge import ANOTHER, answers_of, continued_params, without_answer
-from serve_app.downstream.invited import KEY
-from serve_app.downstream.passage import ERROR_STATUS, Passage, Ways
-from serve_app.downstream.responder import Responder
-from serve_app.downstream.standing import Check
+from serve_app.bindings import Bindings
+from serve_app.downstream.conclusion import ERROR_STATUS
+from serve_app.downstream.dispatcher import NOBODY, Dispatcher
+from serve_app.downstream.passage import Passage
+from serve_app.downstream.visit import Visit
+from serve_app.downstream.ways import Ways
 from serve_app.flight import Flight
-from serve_app.hedge import Course, Hedge
+from serve_app.hedge import Course
 from serve_app.http import Headers
 from serve_app.limiting import Limiting
 from serve_app.links import Links
 from serve_app.recording import UNAVAILABLE as UNRECORDED
 from serve_app.recording import Recorder
 from serve_app.tallying import Tallying
-
-NOBODY: Final = Rejection(jsonrpc.INVALID_PARAMS, "no backend has this")
-
-
-class Visit(msgspec.Struct, frozen=True):
-    """One message at one endpoint: who came, where, and how to answer."""
-
-    offer: Offer
-    caller: Caller
-    headers: dict[str, str]
-    """The `mcp-` headers, lower-case names, as `core.headers.mcp_headers` reads them; none where there is no HTTP."""
-    responder: Responder
-    resumable: bool = False
-    """Whether the client can fetch what it missed with an event id."""
-    raw: Mapping[bytes, bytes] = {}
-    """All headers, lower-case names; none where there is no HTTP."""
-    check: Check | None = None
-    """Recognises whoever came once more; nothing where somebody else sees to that."""
-
-    @property
-    def principal(self) -> Principal:
-        """Who came."""
-        return self.caller.principal
-
-    @property
-    def ip(self) -> str:
-        """See `Caller.ip`."""
-        return self.caller.ip
 
 
 class Door:
@@ -94,6 +54,7 @@ class Door:
         self.recorder = recorder
         self.limiting = limiting
         self._clock = clock
+        self._dispatcher = Dispatcher(links, bindings, ways, limiting, recorder)
 
     async def pass_on(self, visit: Visit, request: Request) -> None:
         """Find the backend of a routed request, call it, or go on with the call that it continues, and answer.
@@ -105,7 +66,7 @@ class Door:
             await self.reject(visit, request, refused)
             return
         try:
-            found = self._prepare(visit, request)
+            found = self._dispatcher.dispatch(visit, request)
             if isinstance(found, Rejection):
                 await self.reject(visit, request, found)
             else:
@@ -150,7 +111,7 @@ class Door:
 
     async def admits(self, visit: Visit, request: Request) -> bool:
         """Whether the limits let a request through that goes to no backend; if not, that is the answer."""
-        refused = self._admit(visit)
+        refused = self._dispatcher.admit(visit)
         if refused is not None:
             await self.reject(visit, request, refused)
         return refused is None
@@ -206,6 +167,7 @@ class Door:
             resumable=visit.resumable,
             trail=trail,
             headers=visit.raw,
+            principal=visit.principal,
         )
         started = self._clock()
         label = FailureKind.CANCELLED.value
@@ -220,105 +182,3 @@ class Door:
             seconds = self._clock() - started
             self.tallying.tally.count(CallLabels(backend.name, request.method, label), seconds)
             self.recorder.request(visit.caller, request, backend.name, label, seconds, rule)
-
-    def _prepare(self, visit: Visit, request: Request) -> tuple[BackendView, Course, str] | Rejection:
-        """The backend of a request, the way there, and what of the policy allowed it. Rungs, in order:
-
-        1. What could not be remembered is not done, where that is wanted.
-        2. A request that continues a call has a state which is ours, and its own.
-        3. It has a backend, and parameters of the right form; one about a task goes to the replica that has it.
-        4. The limits let it through; what has no backend counts against those that are not about any.
-        5. The headers of a modern tool call say what its arguments say.
-        6. A waiting call is gone on with where it waits; every other one is opened.
-        """
-        if self.recorder.refusing:
-            return UNRECORDED
-        modern = request.client.era is Era.MODERN
-        continued = self.ways.bridge.read(request) if modern else None
-        if isinstance(continued, Rejection):
-            return continued
-        route = self._route(visit, request)
-        refused = self._limit(visit, request, route)
-        if refused is not None:
-            return refused
-        if isinstance(route, Rejection):
-            return route
-        if modern and request.method == "tools/call" and (reason := _header_mismatch(visit, request)):
-            return Rejection(jsonrpc.HEADER_MISMATCH, reason)
-        backend = visit.offer.view.backends.get(route.owned.backend)
-        if backend is None:
-            return NOBODY
-        if route.replica is not None:
-            flight = self._to_replica(request, route, backend, ReplicaKey(backend.name, route.replica))
-        elif continued is None:
-            flight = self._open(visit, request, route, backend)
-        else:
-            flight = self._continue(request, route, backend, *continued)
-        return flight if isinstance(flight, Rejection) else (backend, flight, route.rule)
-
-    def _open(self, visit: Visit, request: Request, route: Route, backend: BackendView) -> Course:
-        client = request.client
-        affinity = affinity_of(backend, client, route.owned.name, request.params, visit.raw)
-        if client.era is Era.MODERN and backend.personal:
-            route = msgspec.structs.replace(route, params=without_answer(route.params, KEY))
-        call = request.call(route, request.time_limit(route, backend))
-        retries = self.ways.retries
-        if is_bound(client, backend):
-            return BoundFlight(self.bindings, client, self.links, backend, call, affinity=affinity, retries=retries)
-        care = visit.offer.care(request.method, jsonrpc.text(request.params.get("name")) or "")
-        repeatable = care is not Care.ONCE
-        flight = Flight(self.links, backend, call, affinity=affinity, retries=retries, repeatable=repeatable)
-        hedge_after = backend.retry.hedge_after
-        return flight if hedge_after is None or care is not Care.READS else Hedge(flight, hedge_after)
-
-    def _limit(self, visit: Visit, request: Request, route: Route | Rejection) -> Refused | None:
-        if isinstance(route, Rejection):
-            return self._admit(visit)
-        owned = route.owned
-        return self._admit(visit, owned.backend, owned.name if request.method == TOOLS_CALL else "")
-
-    def _admit(self, visit: Visit, server: str = "", tool: str = "") -> Refused | None:
-        admission = self.limiting.admit(visit.caller, server, tool)
-        if isinstance(admission, Refused):
-            return admission
-        visit.responder.announce(admission.fields)
-        return None
-
-    def _route(self, visit: Visit, request: Request) -> Route | Rejection:
-        if request.method in TASK_METHODS:
-            return route_task(self.ways.tasks, request)
-        return visit.offer.route(request.method, request.params, request.client.era)
-
-    def _to_replica(self, request: Request, route: Route, backend: BackendView, key: ReplicaKey) -> Course | Rejection:
-        epoch = self.links.epoch(key)
-        if epoch is None:
-            sentence = f"the replica of backend {backend.name!r} that has this task is not available"
-            data = {"reason": FailureKind.UNAVAILABLE.value, "backend": backend.name}
-            return Rejection(jsonrpc.INTERNAL_ERROR, sentence, data)
-        call = request.call(route, request.time_limit(route, backend))
-        pinned = Where(key, epoch, b"", 0)
-        return Flight(self.links, backend, call, pinned=pinned, retries=self.ways.retries)
-
-    def _continue(
-        self, request: Request, route: Route, backend: BackendView, continued: Continuation, ticket: bytes
-    ) -> Course | Rejection:
-        where = continued.where
-        if where.replica.backend != backend.name:
-            return ANOTHER
-        if continued.way is Way.PARKED:
-            return Flight.resume(self.links, backend, where, answers_of(request.params))
-        params = continued_params(continued, route.params)
-        call = request.call(Route(route.owned, params), request.time_limit(route, backend), ticket)
-        return Flight(self.links, backend, call, pinned=where, retries=self.ways.retries)
-
-
-def _header_mismatch(visit: Visit, request: Request) -> str | None:
-    name = jsonrpc.text(request.params.get("name"))
-    annotated = visit.offer.annotated_params(name or "")
-    if not annotated:
-        return None
-    try:
-        arguments = jsonrpc.value(request.params.get("arguments"))
-    except msgspec.DecodeError:
-        return "the arguments cannot be read"
-    return check_params(annotated, arguments if isinstance(arguments, dict) else {}, visit.headers)

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from actors.core import jsonrpc
+from actors.core.client import Client
 from actors.core.client_capabilities import Capability, condense
 from actors.core.elicitation import URL_SINCE
 from actors.core.outcome import Failure, failure_error
@@ -25,7 +26,17 @@ KEY: Final = "only1mcp/connect"
 ID_BYTES: Final = 16
 
 
-def invitation(request: Request, failure: Failure, url: str, bridge: Bridge) -> bytes:
+def new_id() -> str:
+    """Of an elicitation: no client must have seen it before."""
+    return secrets.token_hex(ID_BYTES)
+
+
+def hears_of_pages(client: Client) -> bool:
+    """Whether a client is told, on a stream of its session, that its user is done with a page (2025-11-25)."""
+    return client.era is Era.HANDSHAKE and bool(client.session) and _opens(client)
+
+
+def invitation(request: Request, failure: Failure, url: str, bridge: Bridge, elicitation_id: str) -> bytes:
     """The response that has the user open `url`. Rungs, in order:
 
     1. Who has said that the user does not want to is not asked the same again at once.
@@ -38,9 +49,9 @@ def invitation(request: Request, failure: Failure, url: str, bridge: Bridge) -> 
         refused = msgspec.structs.replace(failure, detail="the user does not want to")
         return jsonrpc.error_response(request.id, failure_error(refused))
     message = f"Let the gateway act for you at the server {failure.backend!r}"
-    error = url_error(message, url, secrets.token_hex(ID_BYTES))
+    error = url_error(message, url, elicitation_id)
     asks = list((url_requests(error) or {}).values())
-    opens = Capability.ELICITATION_URL in condense(client.capabilities) and client.revision >= URL_SINCE
+    opens = _opens(client)
     if opens and client.era is Era.MODERN and request.method in CONTINUED:
         return jsonrpc.result_response(request.id, bridge.first({KEY: asks[0]}))
     if opens and client.era is Era.HANDSHAKE:
@@ -50,6 +61,10 @@ def invitation(request: Request, failure: Failure, url: str, bridge: Bridge) -> 
         return jsonrpc.result_response(request.id, _for_era(client.era, text))
     told = msgspec.structs.replace(failure, detail=f"the user must open {url} first")
     return jsonrpc.error_response(request.id, failure_error(told))
+
+
+def _opens(client: Client) -> bool:
+    return Capability.ELICITATION_URL in condense(client.capabilities) and client.revision >= URL_SINCE
 
 
 def _for_era(era: Era, result: bytes) -> bytes:

@@ -21,8 +21,10 @@ from actors.core.session_book import Opening
 from actors.core.session_end import End
 from actors.core.session_state import SessionState
 from actors.core.sessions import NONCE_BYTES, Session, mint, read
-from serve_app.downstream.door import Door, Visit
+from actors.core.tokens.revocations import credential_of
+from serve_app.downstream.door import Door
 from serve_app.downstream.streams import Streams
+from serve_app.downstream.visit import Visit
 from serve_app.downstream.watch import can_be_followed, owner_of
 from serve_app.recording import UNAVAILABLE as UNRECORDED
 from serve_app.sessions import Sessions
@@ -82,7 +84,8 @@ class Legacy:
         info = bytes(params.get("clientInfo", b""))
         info = info if jsonrpc.is_object(info) else b""
         limiting = self._door.limiting
-        opening = await self._sessions.open(nonce, client.account, info, limiting.max_sessions(visit.principal))
+        most, credential = limiting.max_sessions(visit.principal), credential_of(visit.principal)
+        opening = await self._sessions.open(nonce, client.account, info, most, credential)
         if not opening:
             over = opening is Opening.OVER_QUOTA
             await self._door.reject(visit, request, limiting.refuse_session() if over else MANY_SESSIONS)
@@ -106,7 +109,7 @@ class Legacy:
         state = await self._door.bindings.find(session.nonce, account, endpoint) if session is not None else None
         if session is None or state is None:
             return None
-        self._sessions.touch(session.nonce)
+        self._sessions.touch(session.nonce, credential_of(visit.principal))
         return _client(visit, session, state)
 
     async def end(self, client: Client, why: End = End.CLIENT) -> None:

@@ -14,10 +14,11 @@ from actors.core.client import Client
 from actors.core.envelope import Envelope, Incoming, Malformed, Response
 from actors.core.limits.admission import STATUS, Reason
 from serve_app.downstream.batch import Batch
-from serve_app.downstream.door import Door, Visit
+from serve_app.downstream.door import Door
 from serve_app.downstream.legacy import Legacy
 from serve_app.downstream.responder import HttpResponder
 from serve_app.downstream.streams import PREFIX, Streams
+from serve_app.downstream.visit import Visit
 
 SESSION_HEADER: Final = b"mcp-session-id"
 BATCHED: Final = frozenset({"2024-11-05", "2025-03-26"})
@@ -89,7 +90,7 @@ class LegacyHttp:
             elif self._streams.full:
                 await _refuse(visit, 503, "too many streams are open here; try again later")
             else:
-                await self._streams.run(responder, client, last_event_id, visit.check)
+                await self._streams.run(responder, client, last_event_id, visit)
                 await responder.end()
 
     async def _resume(self, visit: Visit, responder: HttpResponder, client: Client, last_event_id: str) -> None:

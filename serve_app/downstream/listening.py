@@ -16,9 +16,10 @@ from actors.core.request import Request
 from actors.core.routing import Rejection
 from actors.core.tally import OK, CallLabels
 from actors.core.tasks import UNDECLARED, declares_tasks
-from serve_app.downstream.door import Door, Visit
+from serve_app.downstream.door import Door
 from serve_app.downstream.responder import KEEP_ALIVE_SECONDS
-from serve_app.downstream.standing import standing
+from serve_app.downstream.standing import Standings, standing
+from serve_app.downstream.visit import Visit
 from serve_app.downstream.watch import Watch, Watches, can_be_followed
 
 ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
@@ -51,7 +52,10 @@ _decoder: Final = msgspec.json.Decoder(_Filter)
 class Listening:
     """Keeps the streams of modern clients."""
 
-    def __init__(self, door: Door, watches: Watches, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS) -> None:
+    def __init__(
+        self, door: Door, watches: Watches, standings: Standings, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS
+    ) -> None:
+        self._standings = standings
         self._door = door
         self._watches = watches
         self._keep_alive_seconds = keep_alive_seconds
@@ -83,7 +87,8 @@ class Listening:
         try:
             watch.follow(uris, missed=False)
             await watch.begun()  # what changes after the acknowledgement is told
-            with standing(visit.check, watch.announcements.close, self._keep_alive_seconds):
+            end = watch.announcements.close
+            with standing(visit.check, end, self._keep_alive_seconds), self._standings.hold(visit.principal, end):
                 await self._tell(visit, request, watch, uris)
         finally:
             watch.close()

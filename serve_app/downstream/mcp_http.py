@@ -7,11 +7,11 @@ from actors.core.caller import Caller
 from actors.core.envelope import Incoming, Malformed, Response, read_batch, read_message
 from actors.core.offer import Offer
 from actors.core.revisions import HANDSHAKE_REVISIONS
-from serve_app.downstream.door import Visit
 from serve_app.downstream.legacy_http import LegacyHttp
 from serve_app.downstream.modern import Modern
 from serve_app.downstream.responder import HttpResponder, accepts_streams
 from serve_app.downstream.standing import Check
+from serve_app.downstream.visit import Visit
 from serve_app.http import HttpRequest, refuse
 
 NO_REQUEST: Final = Malformed(

@@ -15,8 +15,9 @@ from actors.core.routing import ROUTED, Rejection
 from actors.core.tasks import TASK_METHODS
 from serve_app.downstream.bridge import CONTINUED
 from serve_app.downstream.comeback import Comeback
-from serve_app.downstream.door import Door, Visit
+from serve_app.downstream.door import Door
 from serve_app.downstream.listening import Listening
+from serve_app.downstream.visit import Visit
 
 ENVELOPE_KEYS: Final = (jsonrpc.PROTOCOL_VERSION_KEY, jsonrpc.CLIENT_CAPABILITIES_KEY)
 """What `_meta` must hold; the client's name it should."""

@@ -1,9 +1,7 @@
 """One request on its way to its backend and back, in the client's era: events, questions, and how it ended."""
 
 import asyncio
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -13,64 +11,22 @@ from actors.core import ask, jsonrpc
 from actors.core.ask import Ask
 from actors.core.ask_forms import ask_for
 from actors.core.impossible import Impossible
-from actors.core.outcome import Failure, FailureKind, Outcome, Reply, failure_error
-from actors.core.rendering import error_for, result_for
+from actors.core.outcome import Failure, FailureKind, Outcome, Reply
+from actors.core.principal import ANONYMOUS, Principal
 from actors.core.request import Request
 from actors.core.revisions import Era
 from actors.core.tally import ASKED, outcome_label
-from actors.core.task_ids import TaskIds
-from actors.core.tasks import with_own_id
-from actors.core.url_elicitation import url_requests, url_result
 from actors.core.view import BackendView
-from actors.core.where import Where
-from serve_app.connect.invitation import Invitations
-from serve_app.downstream.bridge import Bridge, input_required
-from serve_app.downstream.invited import invitation
-from serve_app.downstream.questions import Questions
+from serve_app.downstream.conclusion import conclude
 from serve_app.downstream.responder import Responder
-from serve_app.downstream.trails import Trails
+from serve_app.downstream.ways import Ways
 from serve_app.hedge import Course
-from serve_app.http import Headers
-from serve_app.retries import Retries
-
-ERROR_STATUS: Final = {
-    jsonrpc.PARSE_ERROR: 400,
-    jsonrpc.INVALID_REQUEST: 400,
-    jsonrpc.INVALID_PARAMS: 400,
-    jsonrpc.HEADER_MISMATCH: 400,
-    jsonrpc.MISSING_CLIENT_CAPABILITY: 400,
-    jsonrpc.UNSUPPORTED_REVISION: 400,
-    jsonrpc.METHOD_NOT_FOUND: 404,
-}
-"""The HTTP status that says a JSON-RPC error once more, to modern clients; other errors come with 200."""
 
 PRIMED_SINCE: Final = "2025-11-25"
 """Clients from here on understand an event without data (2025-11-25, basic/transports, Sending Messages)."""
 
 PRIME_SECONDS: Final = 1.0
 """A request that is silent for so long gets its first event id, so that its answer survives a broken connection."""
-
-NOT_ASKED: Final = "it asks the client something, and this client takes no streams, so it cannot be asked"
-
-GRACE_SECONDS: Final = 5.0
-"""A Backend ends a call itself when its time is over; one that has not after so much longer never will."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """What passages share: how questions reach clients, how streams and tasks are found again, what retries cost.
-
-    And where users are asked to go, so that a call can be made for them.
-    """
-
-    bridge: Bridge
-    questions: Questions
-    trails: Trails
-    tasks: TaskIds
-    retries: Retries
-    keep_alive_seconds: float
-    grace_seconds: float
-    invitations: Invitations
 
 
 class Passage:
@@ -87,12 +43,14 @@ class Passage:
         resumable: bool,
         trail: str | None = None,
         headers: Mapping[bytes, bytes] | None = None,
+        principal: Principal = ANONYMOUS,
     ) -> None:
         """`resumable` says whether the client can come back for what it missed, `trail` is what it came back with.
 
-        `headers` are those of its request, where it came over HTTP.
+        `headers` are those of its request, where it came over HTTP; `principal` is whose it is.
         """
         self._headers = headers or {}
+        self._principal = principal
         self._ways = ways
         self._flight = flight
         self._request = request
@@ -114,12 +72,13 @@ class Passage:
             return await self._park(end)
         if isinstance(end, Reply) and not jsonrpc.is_object(end.body):
             end = Failure(FailureKind.PROTOCOL, self._backend.name, "neither its result nor its error is an object")
-        if isinstance(end, Failure):
-            await self._fail(end)
-        elif end.is_error:
-            await self._show_error(end)
+        if isinstance(end, Failure) and end.kind is FailureKind.SUPERSEDED and self._trail is not None:
+            await self._responder.end()  # the client came back elsewhere, and an error here would count as its answer
         else:
-            await self._show_result(end)
+            where = self._flight.where
+            whose = self._headers, self._principal
+            told = conclude(self._ways, self._request, self._backend.name, end, where, *whose)
+            await self._responder.finish(*told)
         return outcome_label(end)
 
     async def _follow(self) -> Outcome | Event:
@@ -233,72 +192,6 @@ class Passage:
         result = self._ways.bridge.parked(self._request, where, {event.seq: told}, seconds)
         await self._responder.finish(200, jsonrpc.result_response(self._request.id, result))
         return ASKED
-
-    async def _fail(self, failure: Failure) -> None:
-        if failure.kind is FailureKind.SUPERSEDED and self._trail is not None:
-            await self._responder.end()  # the client came back elsewhere, and an error here would count as its answer
-            return
-        if failure.kind is FailureKind.CONSENT:
-            client = self._request.client
-            url = self._ways.invitations.url(client.principal, failure.backend, self._headers)
-            await self._responder.finish(200, invitation(self._request, failure, url, self._ways.bridge))
-            return
-        error = failure_error(failure)
-        code = jsonrpc.decode_error(error).code
-        status = ERROR_STATUS.get(code, 200) if self._modern else 200
-        if failure.kind is FailureKind.SESSION_LOST and self._request.client.endpoint:
-            status = 404  # the session has ended with its state (2025-11-25, basic/transports, Session Management)
-        await self._responder.finish(status, jsonrpc.error_response(self._request.id, error), retry_after(failure))
-
-    async def _show_error(self, reply: Reply) -> None:
-        request = self._request
-        first = url_requests(reply.body)
-        if first and self._modern and (where := self._flight.where) is not None:
-            await self._show(self._ways.bridge.again(request, where, first))
-            return
-        if first and request.client.revision < PRIMED_SINCE and (text := url_result(first)) is not None:
-            await self._show(text)
-            return
-        code, error = error_for(request.client.era, request.method, reply)
-        status = ERROR_STATUS.get(code, 200) if self._modern else 200
-        await self._responder.finish(status, jsonrpc.error_response(request.id, error))
-
-    async def _show_result(self, reply: Reply) -> None:
-        request, where = self._request, self._flight.where
-        members = input_required(reply.body) if self._modern and reply.era is Era.MODERN else None
-        if members is not None and where is not None:
-            await self._show(self._ways.bridge.handed(request, where, members))
-            return
-        result = result_for(request.client.revision, request.method, reply)
-        if result is None:
-            detail = (
-                NOT_ASKED if input_required(reply.body) else "it gave a type of result that this client does not know"
-            )
-            await self._fail(Failure(FailureKind.UNSUPPORTED, self._backend.name, detail))
-        elif self._modern and reply.era is Era.MODERN and where is not None:
-            await self._show_task(result, where)
-        else:
-            await self._show(result)
-
-    async def _show_task(self, result: bytes, where: Where) -> None:
-        """Show a result that may be a task: under an id that leads back to its replica."""
-        shown = with_own_id(self._ways.tasks, self._request, where.replica, result)
-        if shown is None:
-            await self._fail(Failure(FailureKind.PROTOCOL, self._backend.name, "the id of its task is too long"))
-        else:
-            await self._show(shown)
-
-    async def _show(self, result: bytes) -> None:
-        await self._responder.finish(200, jsonrpc.result_response(self._request.id, result))
-
-
-def retry_after(failure: Failure) -> Headers:
-    """The header that says when to come back, in whole seconds, if that is known (RFC 9110, section 10.2.3).
-
-    The status beside it is that of any answer: clients take others than 200 for a broken transport.
-    """
-    seconds = failure.retry_after
-    return () if seconds is None else ((b"retry-after", b"%d" % max(1, math.ceil(seconds))),)
 
 
 def _notification(event: Event, request: Request) -> bytes | None:

@@ -17,8 +17,8 @@ from actors.core.envelope import Malformed, read_batch, read_message
 from actors.core.limits.admission import STATUS, Reason
 from actors.core.seal import NONCE_BYTES, Seal
 from actors.core.session_end import End
-from serve_app.downstream.channel import Entrance
 from serve_app.downstream.channels import Channels
+from serve_app.downstream.entrance import Entrance
 from serve_app.downstream.outgoing import Ending
 from serve_app.downstream.responder import KEEP_ALIVE_SECONDS, HttpResponder, accepts_streams
 from serve_app.downstream.standing import standing
@@ -103,7 +103,10 @@ class SseDoor:
             beating = asyncio.create_task(self._beat(responder))
             over = partial(channel.part, End.REVOKED)
             try:
-                with standing(entrance.check, over, self._keep_alive_seconds):
+                with (
+                    standing(entrance.check, over, self._keep_alive_seconds),
+                    self._channels.standings.hold(entrance.caller.principal, over),
+                ):
                     await asyncio.wait({living, beating}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 living.cancel()

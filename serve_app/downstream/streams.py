@@ -1,10 +1,12 @@
-"""The streams on which sessions hear what belongs to no request of theirs: changed lists, and subscribed resources.
+"""The streams on which sessions hear what belongs to no request: changed lists, subscribed resources, pages left.
 
 Source: 2025-11-25, basic/transports, Listening for Messages from the Server. An event id has the digests of the lists
 as the client knows them, so that any ingress replica can tell what changed since; resources that may have changed
 unnoticed are announced once more.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from actors.core import jsonrpc
@@ -13,7 +15,8 @@ from actors.core.offer import CHANGES
 from actors.core.session_state import SessionState
 from serve_app.downstream.passage import PRIMED_SINCE
 from serve_app.downstream.responder import KEEP_ALIVE_SECONDS, Responder
-from serve_app.downstream.standing import Check, standing
+from serve_app.downstream.standing import Standings, standing
+from serve_app.downstream.visit import Visit
 from serve_app.downstream.watch import Watch, Watches
 from serve_app.sessions import Sessions
 
@@ -23,7 +26,16 @@ PREFIX: Final = "lists-"
 class Streams:
     """Keeps the streams of sessions; of several of one session the latest is told, as each message goes on one only."""
 
-    def __init__(self, watches: Watches, sessions: Sessions, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS) -> None:
+    def __init__(
+        self,
+        watches: Watches,
+        sessions: Sessions,
+        standings: Standings,
+        *,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+    ) -> None:
+        self.standings: Final = standings
+        """Of all connections that are open."""
         self._watches = watches
         self._sessions = sessions
         self._keep_alive_seconds = keep_alive_seconds
@@ -48,6 +60,7 @@ class Streams:
             watch.announcements.close()
         else:
             watch.follow_only(state.subscriptions, missed=False)
+            watch.complete(state.completed)
 
     async def begun(self, nonce: bytes) -> None:
         """Wait a little until what a session has subscribed to is followed, if its stream is open here."""
@@ -56,11 +69,12 @@ class Streams:
             await watch.begun()
 
     async def run(
-        self, responder: Responder, client: Client, last_event_id: str = "", check: Check | None = None
+        self, responder: Responder, client: Client, last_event_id: str = "", visit: Visit | None = None
     ) -> None:
         """Tell a session's client what changes, until the session ends; cancelled when the client goes away.
 
-        `last_event_id` is of an earlier stream of this kind. `check` is looked at as often as it shows that it lives.
+        `last_event_id` is of an earlier stream of this kind. With `visit` it ends when who came so is not welcome any
+        more, which is looked at as often as the stream shows that it lives, and at once if they are revoked.
         """
         nonce = client.session
         state = await self._sessions.find(nonce, client.account)
@@ -72,12 +86,22 @@ class Streams:
         try:
             if state is not None:
                 watch.follow_only(state.subscriptions, missed=True)
-            with standing(check, watch.announcements.close, self._keep_alive_seconds):
+                watch.complete(state.completed)  # perhaps once more: it may have been while no stream was open
+            with self._standing(visit, watch):
                 await self._tell(responder, client, watch)
         finally:
             watch.close()
             if self._told.get(nonce) is watch:
                 del self._told[nonce]
+
+    @contextmanager
+    def _standing(self, visit: Visit | None, watch: Watch) -> Iterator[None]:
+        if visit is None:
+            yield
+            return
+        end = watch.announcements.close
+        with standing(visit.check, end, self._keep_alive_seconds), self.standings.hold(visit.principal, end):
+            yield
 
     async def _tell(self, responder: Responder, client: Client, watch: Watch) -> None:
         if client.revision >= PRIMED_SINCE:

@@ -88,6 +88,8 @@ class Watch:
         self.digests: dict[str, str] = {name: (known or now).get(name, "") for name in lists}
         """Of the lists, as the client knows them."""
         self._followed: dict[frozenset[str], _Followed] = {}
+        self._completed: tuple[str, ...] = ()
+        """Elicitations, as they were last said to be."""
         self.look()
 
     def look(self) -> None:
@@ -127,6 +129,13 @@ class Watch:
             self._followed.pop(key).task.cancel()
         for key in wanted - self._followed.keys():
             self.follow(key, missed=missed)
+
+    def complete(self, elicitations: tuple[str, ...]) -> None:
+        """Announce those elicitations with which the user is done and was not before."""
+        for elicitation in elicitations:
+            if elicitation not in self._completed:
+                self.announcements.completed(elicitation)
+        self._completed = elicitations
 
     async def begun(self, seconds: float = BEGIN_SECONDS) -> None:
         """Wait until the servers tell of all resources that are followed, but no longer than so many seconds."""

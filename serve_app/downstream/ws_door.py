@@ -6,14 +6,16 @@ No revision of MCP defines this transport; the subprotocol `mcp` and the frames 
 import asyncio
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from actors.core import jsonrpc
 from actors.core.envelope import Malformed
 from actors.core.session_end import End
 from serve_app.denial import Denial
-from serve_app.downstream.channel import Channel, Entrance
+from serve_app.downstream.channel import Channel
 from serve_app.downstream.channels import Channels
+from serve_app.downstream.entrance import Entrance
 from serve_app.downstream.outgoing import Ending
 from serve_app.downstream.standing import UNAUTHORIZED, Check, until_unwelcome
 from serve_app.http import JSON, Receive, Scope, Send
@@ -46,6 +48,7 @@ GARBAGE: Final = Parting(1007, f"{MAX_MALFORMED} frames in a row were no message
 FAILED: Final = Parting(1011, "the gateway failed on this connection; see its log")
 NOT_WELCOME: Final = 4000 + UNAUTHORIZED
 """As HTTP's 401."""
+REVOKED: Final = Parting(NOT_WELCOME, "the credential of this connection was revoked")
 
 PARTINGS: Final = {
     Ending.SILENT: Parting(1008, Ending.SILENT.value),
@@ -78,7 +81,10 @@ class WsDoor:
             return
         offered = SUBPROTOCOL in scope.get("subprotocols", ())
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
-        with self._channels.open(entrance, write) as channel:
+        with (
+            self._channels.open(entrance, write) as channel,
+            self._channels.standings.hold(entrance.caller.principal, partial(channel.part, End.REVOKED)),
+        ):
             ways = [self._live(channel), self._read(receive, channel, max_bytes), self._watch(check)]
             tasks = [asyncio.create_task(way) for way in ways]
             try:
@@ -94,7 +100,8 @@ class WsDoor:
             await part(send, parting)
 
     async def _live(self, channel: Channel) -> Parting | None:
-        return PARTINGS[await channel.run()]
+        ending = await channel.run()
+        return REVOKED if channel.is_revoked else PARTINGS[ending]
 
     async def _read(self, receive: Receive, channel: Channel, max_bytes: int) -> Parting | None:
         """Take what comes until the client has gone, which needs no parting, or until it is enough."""

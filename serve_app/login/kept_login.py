@@ -100,16 +100,7 @@ def read_login(path: Path) -> KeptLogin | None:
     Raises:
         KeptError: it is not ours, or not what we write.
     """
-    try:
-        return msgspec.json.decode(read_private(path, MAX_BYTES), type=KeptLogin)
-    except FileNotFoundError:
-        return None
-    except NotPrivate as shared:
-        raise KeptError(str(shared)) from None
-    except OSError as error:
-        raise KeptError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise KeptError(f"{path} holds something else") from None
+    return read_private(path, MAX_BYTES, KeptLogin, KeptError)
 
 
 def write_login(path: Path, login: KeptLogin) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.audit_file import HEAD_GONE, HEAD_LEFT, check_writable
+from actors.audit_file import HEAD_GONE, HEAD_LEFT
 from actors.audit_folder import AuditError, all_files, files_before, head_path, key_path, lines_of
+from actors.audit_lock import check_writable
 from actors.core.audit.verification import Broken, Verified
 from tests.support.audit import Disk, batch, log_at, verdict
 

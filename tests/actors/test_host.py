@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from actors.backend import NO_CONSENTS, Backend
+from actors.backend import Backend
 from actors.bus.dialer import dial
+from actors.consent_desk import NO_CONSENTS
 from actors.core.breaker import State
 from actors.core.consent import ConsentBegun
 from actors.core.endpoints import StdioEndpoint

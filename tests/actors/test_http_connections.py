@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from actors.core import sse
 from actors.core.jsonrpc import Message, notification, request
 from actors.core.outcome import FailureKind
-from actors.transports.streamable_http import MAX_SENDS
+from actors.transports.http_notices import MAX_SENDS
 from tests.support.http_servers import (
     HEAD,
     MIB,

@@ -104,7 +104,7 @@ async def test_a_forgotten_session_is_told_once_before_its_requests_fail_unseen(
 
     async with talking(server) as transport:
         await handshake(transport)
-        await eventually(lambda: not transport._sends)
+        await eventually(lambda: not transport._notices._under_way)
         server.session = "another"
         recorders = [open_request(transport, number) for number in range(2, 7)]
         transport.forgotten = lambda: told.append(sum(len(recorder.failures) for recorder in recorders))
@@ -119,7 +119,7 @@ async def test_after_a_forgotten_session_only_initialize_goes_without_one() -> N
 
     async with talking(server) as transport:
         await handshake(transport)
-        await eventually(lambda: not transport._sends)
+        await eventually(lambda: not transport._notices._under_way)
         server.session = "another"
         await open_request(transport, 2).failure()
         server.seen.clear()

@@ -447,6 +447,19 @@ async def test_transitions_of_breakers_are_counted_over_the_lives_of_the_actor()
     assert world.metrics.observed[-1][0].transitions == (3, 1, 1, 0, 0, 1)
 
 
+async def test_refused_links_are_counted_over_the_lives_of_the_actor():
+    world = World("git")
+    key = ReplicaKey("git", 0)
+    await world.router.report(status(epoch="e1"))
+    await world.router.beat(key, "e1", 1, Load(), refused=(1, 0, 0, 0))
+    await world.router.beat(key, "e1", 1, Load(), refused=(2, 1, 0, 0))
+    await world.router.report(status(epoch="e2"))
+    await world.router.beat(key, "e2", 1, Load(), refused=(0, 0, 0, 3))
+    world.router.look_round()
+
+    assert world.metrics.observed[-1][0].refused == (2, 1, 0, 3)
+
+
 async def test_restarts_are_counted_over_the_lives_of_the_actor():
     world = World("git")
     await world.router.report(status(epoch="e1", restarts=2))

@@ -10,6 +10,7 @@ from actors.core.binding import Binding
 from actors.core.session_book import Opening, SessionBook
 from actors.core.session_state import Bind, Found, Lose, SessionState, SetLevel, opened
 from actors.core.settings import Naming, ServerSettings
+from actors.core.tokens.revocations import Credential, Revocation, Revocations, Target
 from actors.router import GATHER_SECONDS, Router
 from actors.session_desk import LOSS_SECONDS, SessionDesk
 from tests.support.control_plane import RecordingMetrics
@@ -57,6 +58,24 @@ async def test_an_end_wakes_every_follower() -> None:
     desk.tell((), (ONE.nonce,))
 
     assert [news.ended for news in await asyncio.gather(*following)] == [(ONE.nonce,)] * 3
+
+
+async def test_a_revocation_wakes_followers_and_is_in_force_for_sessions_that_come_later() -> None:
+    desk = desk_of(HandClock())
+    revocations = Revocations("m", (Revocation(Target.SUBJECT, "alice", before=10.0),))
+    early, late = (opened(name * 16, "alice", b"{}", Credential("alice", "", issued_at=9.0)) for name in (b"3", b"4"))
+    desk.open(early)
+    desk.open(TWO)
+    following = asyncio.ensure_future(desk.news("g1", 2))
+    await asyncio.sleep(0)
+
+    desk.revoke(revocations)
+    news = await asyncio.wait_for(following, LIMIT)
+    desk.open(late)
+    desk.tell((early,), ())
+
+    assert news.ended == (early.nonce,)
+    assert desk.find((early, late, TWO)) == Found((TWO,), (early.nonce, late.nonce))
 
 
 async def test_news_that_has_nothing_to_tell_ends_after_a_while() -> None:

@@ -20,8 +20,9 @@ from actors.core.listing import Facts, Item, Listing
 from actors.core.saved import Saved, SavedServer, SavedSession
 from actors.core.session_state import SessionState, opened
 from actors.core.settings import BackendSettings
+from actors.sqlite_file import BUSY_SECONDS
 from actors.store import FLUSH_SECONDS, Store, open_store
-from actors.store_file import BUSY_SECONDS, MAX_LISTINGS, StoreError
+from actors.store_file import MAX_LISTINGS, StoreError
 from tests.support.hand_clock import HandClock
 from tests.support.processes import ROOT
 from tests.support.saved import facts, listings, states

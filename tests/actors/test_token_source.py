@@ -14,8 +14,9 @@ from actors.core.principal import Kind, Principal
 from actors.core.url_guard import UrlGuard
 from actors.credentials.discovery import Discovery
 from actors.credentials.fetching import GuardedFetch
+from actors.credentials.kept_tokens import PAUSE_SECONDS
 from actors.credentials.token_endpoint import TokenEndpoint
-from actors.credentials.token_source import PAUSE_SECONDS, TokenSource
+from actors.credentials.token_source import TokenSource
 from actors.transports.authorization import CredentialError
 from tests.support.hand_clock import HandClock
 from tests.support.token_world import TokenWorld, token_world
@@ -68,7 +69,7 @@ async def test_a_token_is_renewed_before_its_end_and_nobody_waits_for_that() -> 
         before = await source.token("")
         clock.advance(2)
         meanwhile = await source.token("")
-        await asyncio.gather(*source._asking.values())
+        await asyncio.gather(*source._tokens._asking.values())
         after = await source.token("")
 
     assert (before, meanwhile, after) == ("token-1", "token-1", "token-2")
@@ -85,7 +86,7 @@ async def test_while_no_new_token_is_to_be_had_the_old_one_is_used_to_its_end() 
         clock.advance(91)
         for _ in range(3):
             assert await source.token("") == "token-1"
-            await asyncio.gather(*source._asking.values(), return_exceptions=True)
+            await asyncio.gather(*source._tokens._asking.values(), return_exceptions=True)
         asked = len(world.asked)
         clock.advance(10)
         with pytest.raises(CredentialError, match="refused the gateway"):

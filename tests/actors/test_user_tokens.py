@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from actors.core.credential_settings import CredentialSettings
 from actors.core.oauth.agreement import read_agreement
 from actors.core.oauth.challenge import read_challenge
-from actors.credentials.token_source import PAUSE_SECONDS
+from actors.credentials.kept_tokens import PAUSE_SECONDS
 from actors.credentials.user_tokens import LOOK_SECONDS
 from actors.transports.authorization import ConsentError, CredentialError
 from actors.vault import Vault
@@ -79,7 +79,7 @@ async def test_nobody_waits_for_a_token_that_is_renewed_in_time() -> None:
 
         clock.advance(91)
         meanwhile = await office.tokens.token("ada")
-        await asyncio.gather(*office.tokens._asking.values())
+        await asyncio.gather(*office.tokens._tokens._asking.values())
         after = await office.tokens.token("ada")
 
     assert (first, meanwhile, after) == ("token-1", "token-1", "token-2")
@@ -228,7 +228,7 @@ async def test_what_a_user_takes_back_is_noticed_by_other_replicas_within_a_whil
             await here.tokens.token("ada")
         clock.advance(LOOK_SECONDS)
         await there.tokens.token("ada")
-        await asyncio.gather(*there.tokens._asking.values(), return_exceptions=True)
+        await asyncio.gather(*there.tokens._tokens._asking.values(), return_exceptions=True)
         with pytest.raises(ConsentError):
             await there.tokens.token("ada")
 

@@ -12,6 +12,7 @@ from actors.core.session_book import MAX_NEWS, Opening, SessionBook
 from actors.core.session_end import End
 from actors.core.session_state import SessionNews, SessionState, SetLevel, Subscribe, opened
 from actors.core.settings import ServerSettings
+from actors.core.tokens.revocations import Credential, Revocation, Revocations, Target
 
 IDLE = 100.0
 
@@ -351,6 +352,23 @@ def test_an_end_is_told_once_with_its_owner_and_why() -> None:
         (3, "bob", End.IDLE),
         (4, "carol", End.REVOKED),
     ]
+
+
+def test_a_revocation_ends_the_sessions_that_were_opened_with_what_it_is_about_and_no_others() -> None:
+    sessions = book()
+    heard: list[tuple[bytes, str, End]] = []
+    sessions.on_end = lambda *end: heard.append(end)
+    before, later = (Credential("alice", "https://id", issued_at=issued_at) for issued_at in (10.0, 20.0))
+    for number, credential in enumerate((before, later, before, None)):
+        sessions.open(opened(nonce(number), "alice", b"{}", credential), 0.0)
+    revocations = Revocations("m", (Revocation(Target.SUBJECT, "alice", before=10.0),))
+
+    some = sessions.revoke(revocations, 1.0, among=[nonce(1), nonce(2), nonce(9)])
+    others = sessions.revoke(revocations, 1.0)
+
+    assert (some, others) == (1, 1)
+    assert heard == [(nonce(2), "alice", End.REVOKED), (nonce(0), "alice", End.REVOKED)]
+    assert living(sessions) == [1, 3]
 
 
 def test_an_end_that_a_book_before_was_told_of_is_not_told_again() -> None:

@@ -4,10 +4,12 @@ from hypothesis import strategies as st
 from actors.core.binding import Binding, binding_at
 from actors.core.session_state import (
     MAX_CLIENT_INFO_BYTES,
+    MAX_COMPLETED,
     MAX_SUBSCRIPTION_BYTES,
     MAX_SUBSCRIPTIONS,
     Bind,
     Change,
+    Complete,
     Lose,
     SessionState,
     SetLevel,
@@ -18,12 +20,14 @@ from actors.core.session_state import (
     newer,
     opened,
 )
+from actors.core.tokens.revocations import Credential
 
 NEW = opened(b"n" * 16, "alice", b'{"name":"c"}')
 
 uris = st.sampled_from(["file:///a", "file:///b", "file:///c"])
 bound = st.builds(Binding, st.sampled_from(["git", "db"]), st.integers(1, 3), st.integers(0, 1), st.just("e1"))
 changes = st.one_of(
+    st.builds(Complete, st.sampled_from(["e1", "e2"])),
     st.builds(SetLevel, st.sampled_from(["debug", "error"])),
     st.builds(Subscribe, uris),
     st.builds(Unsubscribe, uris),
@@ -71,6 +75,14 @@ def test_a_session_has_so_many_subscriptions_and_no_more() -> None:
     assert len(full.subscriptions) == MAX_SUBSCRIPTIONS
     assert changed(full, Subscribe("file:///another")) is full
     assert "file:///another" in after(full, [Unsubscribe("file:///7"), Subscribe("file:///another")]).subscriptions
+
+
+def test_only_the_last_elicitations_are_remembered_each_once() -> None:
+    ids = [f"e{number}" for number in range(MAX_COMPLETED + 2)]
+    done = after(NEW, [Complete(each) for each in (*ids, ids[-1])])
+
+    assert done.completed == tuple(ids[2:])
+    assert done.version == NEW.version + len(ids)
 
 
 def test_long_uris_count_by_their_bytes() -> None:
@@ -124,6 +136,17 @@ def test_a_binding_is_not_forgotten_for_a_newer_state_that_lacks_it() -> None:
     assert merged(bound, later) == merged(later, bound) == newer(later, bound) == both
     assert newer(both, later) is both
     assert newer(later, both) is both
+
+
+def test_what_a_session_was_opened_with_is_not_forgotten_for_a_state_of_who_did_not_know() -> None:
+    credential = Credential("alice", "https://id", token_id="t1")
+    known = opened(NEW.nonce, "alice", b"{}", credential)
+    assumed = SessionState(NEW.nonce, "alice")
+    as_busy = after(assumed, [SetLevel("debug")])
+    busier = after(as_busy, [Subscribe("file:///a")])
+
+    for other in (assumed, as_busy, busier):
+        assert merged(known, other).credential == merged(other, known).credential == credential
 
 
 def test_a_state_that_was_assumed_takes_nothing_from_one_that_is_known() -> None:

@@ -1,17 +1,24 @@
 """Who is let in, over HTTP against the running command."""
 
 import json
+import re
+import socket
+import time
 from pathlib import Path
 
 import httpx
 import jwt
 import pytest
 
+from actors.socket_folder import new_socket
 from tests.support.gateway_process import GatewayProcess
 from tests.support.guarded import ISSUER, KEY, KEY_HEADER, SECRET, token
 from tests.support.sdk_client import MODERN_HEADERS, modern
 
 pytestmark = pytest.mark.e2e
+
+REFUSED = re.compile(r'only1mcp_links_refused_total\{backend="(\w*)",reason="handshake",replica="\d*"\} [1-9]')
+"""The backend of those who were refused."""
 
 
 def ask(guarded: GatewayProcess, **headers: str) -> httpx.Response:
@@ -59,6 +66,23 @@ def test_metrics_need_a_credential_and_health_does_not(guarded: GatewayProcess) 
     assert httpx.get(f"{guarded.origin}/metrics").status_code == 401
     assert httpx.get(f"{guarded.origin}/metrics", headers=KEY_HEADER).status_code == 200
     assert httpx.get(f"{guarded.origin}/health").status_code == 200
+
+
+def test_who_knocks_at_the_socket_of_a_server_without_being_of_the_gateway_is_counted(guarded: GatewayProcess) -> None:
+    folder = Path(new_socket().removeprefix("unix:")).parent
+    own = [path for pid in guarded.ray_processes() for path in folder.glob(f"{pid}-*.sock")]
+    for path in own:
+        with socket.socket(socket.AF_UNIX) as stranger:
+            stranger.connect(str(path))
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+
+    deadline = time.monotonic() + 20.0
+    while not (found := REFUSED.findall(httpx.get(f"{guarded.origin}/metrics", headers=KEY_HEADER, timeout=10).text)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+    assert own
+    assert set(found) <= {"kept", "legacy", "other", ""}
 
 
 def test_a_session_is_worth_nothing_to_another_principal(guarded: GatewayProcess) -> None:

@@ -68,6 +68,10 @@ class World:
 
     async def call_of(self, name: str, revision: str, capabilities: dict[str, Any]) -> Any:
         """The response of the tool, for a client of the handshake era."""
+        return await self.call_in(await self.session_of(name, revision, capabilities), name)
+
+    async def session_of(self, name: str, revision: str, capabilities: dict[str, Any]) -> dict[str, str]:
+        """The headers of what is said in a session that was just opened."""
         accept = {"Accept": "application/json, text/event-stream"}
         params = {
             "protocolVersion": revision,
@@ -75,9 +79,25 @@ class World:
             "clientInfo": {"name": "t", "version": "1"},
         }
         opened = await self.post(name, {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}, **accept)
-        marks = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "MCP-Protocol-Version": revision}
+        return {**accept, "Mcp-Session-Id": opened.headers["mcp-session-id"], "MCP-Protocol-Version": revision}
+
+    async def call_in(self, session: dict[str, str], name: str) -> Any:
+        """The response of the tool in a session."""
         message = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": TOOL}
-        return message_of(await self.post(name, message, **accept, **marks))
+        return message_of(await self.post(name, message, **session))
+
+    async def hears_in(self, session: dict[str, str], name: str, method: str) -> Any:
+        """The parameters of the first notification of this method on the stream of a session."""
+        headers = {**session, "Authorization": f"Bearer {self.tokens[name]}"}
+        async with (
+            httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client,
+            client.stream("GET", self.running.url, headers=headers) as stream,
+        ):
+            async for line in stream.aiter_lines():
+                message = json.loads(line.removeprefix("data: ")) if line.startswith("data: {") else {}
+                if message.get("method") == method:
+                    return message["params"]
+        return None
 
     async def browse(self, name: str, url: str) -> httpx.Response:
         """Open a page, log in under this name wherever that is asked for, and agree to everything."""
@@ -165,11 +185,14 @@ async def test_each_user_agrees_for_themselves_in_the_way_that_their_client_know
     assert "You are connected" in given.text
     assert connected["content"][0]["text"] == "ada"
 
-    refused = await world.call_of("bob", "2025-11-25", URLS)
+    session = await world.session_of("bob", "2025-11-25", URLS)
+    hearing = asyncio.create_task(world.hears_in(session, "bob", "notifications/elicitation/complete"))
+    refused = await world.call_in(session, "bob")
     (elicitation,) = refused["error"]["data"]["elicitations"]
     assert refused["error"]["code"] == -32042
     assert (await world.browse("bob", elicitation["url"])).status_code == 200
-    assert (await world.call_of("bob", "2025-11-25", URLS))["result"]["content"][0]["text"] == "bob"
+    assert await hearing == {"elicitationId": elicitation["elicitationId"]}
+    assert (await world.call_in(session, "bob"))["result"]["content"][0]["text"] == "bob"
 
     told = (await world.call_of("eve", "2025-06-18", {}))["result"]
     assert told["isError"] is True

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -33,6 +35,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.audit = folder / "audit.jsonl"
         self.ending = ExitStack()
         (folder / "secret").write_text(SECRET)
 
@@ -47,7 +50,8 @@ class House:
             "tokens": {},
             "public_url": f"http://127.0.0.1:{self.port}",
         }
-        sections = {"auth": auth, "server": {"replicas": 2, "state_file": str(self.folder / "state.sqlite")}}
+        server = {"replicas": 2, "state_file": str(self.folder / "state.sqlite")}
+        sections = {"auth": auth, "server": server, "audit": {"file": str(self.audit), "flush_seconds": 0.1}}
         return gateway(self.folder, {"kept": module("tests.support.echo_server")}, sections=sections, port=self.port)
 
 
@@ -157,6 +161,53 @@ def test_a_key_is_good_at_once_and_worth_nothing_when_it_is_revoked(running: Gat
     time.sleep(IN_FORCE)
 
     assert statuses(running, made) == {401}
+
+
+def opened(process: GatewayProcess, credential: str) -> dict[str, str]:
+    """The headers of a session that was just opened."""
+    about = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {credential}"}
+    found = httpx.post(process.url, json=body, headers=headers, timeout=30).headers["mcp-session-id"]
+    return {**headers, "Mcp-Session-Id": found, "Mcp-Protocol-Version": "2025-11-25"}
+
+
+def pinged(process: GatewayProcess, headers: dict[str, str]) -> set[int]:
+    """The statuses of many pings in a session, so that every replica has answered some."""
+    body = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+    return {httpx.post(process.url, json=body, headers=headers, timeout=30).status_code for _ in range(MANY)}
+
+
+def seconds_open(process: GatewayProcess, headers: dict[str, str], begun: threading.Event) -> float:
+    """When the stream of a session was closed, by the monotonic clock."""
+    with httpx.stream("GET", process.url, headers=headers, timeout=LIMIT) as stream:
+        for _ in stream.iter_bytes():
+            begun.set()
+    return time.monotonic()
+
+
+def test_a_revocation_closes_streams_and_ends_sessions_with_a_word_in_the_audit(
+    running: GatewayProcess, house: House
+) -> None:
+    issued, kept = said(running, "token", "issue", "watcher"), said(running, "token", "issue", "other")
+    sessions = [opened(running, issued) for _ in range(4)]
+    other = opened(running, kept)
+    begun = [threading.Event() for _ in sessions]
+
+    with ThreadPoolExecutor() as pool:
+        streams = [pool.submit(seconds_open, running, *each) for each in zip(sessions, begun, strict=True)]
+        assert all(each.wait(LIMIT) for each in begun)
+        said(running, "token", "revoke", listed(running, "watcher"))
+        revoked_at = time.monotonic()
+        closed_at = [stream.result(LIMIT) for stream in streams]
+
+    again = said(running, "token", "issue", "watcher")
+    assert max(closed_at) < revoked_at + IN_FORCE
+    for session in sessions:
+        assert pinged(running, session) == {401}
+        assert pinged(running, {**session, "Authorization": f"Bearer {again}"}) == {404}
+    assert pinged(running, other) == {200}
+    wait_until(lambda: house.audit.read_text().count('"outcome":"ended","detail":"revoked"') == len(sessions))
 
 
 def test_everything_goes_on_while_the_vault_is_killed(running: GatewayProcess) -> None:

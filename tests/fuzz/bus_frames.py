@@ -231,7 +231,7 @@ class BusFrames:
         return ServedLink("git", self._exchanges, self._backend, handshake, SETTINGS, _nobody, _nobody)
 
 
-def _nobody(_: object) -> None:
+def _nobody(*_: object) -> None:
     """Nobody wants to know that a link came or was lost."""
 
 

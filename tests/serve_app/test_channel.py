@@ -14,8 +14,10 @@ from actors.core.caller import Caller
 from actors.core.listing import Facts, Item, Listing
 from actors.core.principal import ANONYMOUS
 from actors.core.revisions import HANDSHAKE_REVISIONS, Era
-from serve_app.downstream.channel import MAX_REQUESTS, Common, Entrance
+from serve_app.downstream.channel import Common
+from serve_app.downstream.channel_refusal import MAX_REQUESTS
 from serve_app.downstream.channels import Channels
+from serve_app.downstream.entrance import Entrance
 from serve_app.downstream.outgoing import MAX_REPLIES, Ending
 from tests.support.bus import until
 from tests.support.channel_clients import ChannelClient, SseWire, Wire, WsWire

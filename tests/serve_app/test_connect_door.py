@@ -1,16 +1,21 @@
 """The pages where a user lets the gateway act for them: for whom they are, step by step, and for nobody else."""
 
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.core.permission_settings import PermissionSettings
+from actors.core.policy_settings import AssignmentSettings, PolicySettings, RoleSettings
 from actors.core.principal import ANONYMOUS, Kind, Principal
 from actors.core.tokens.issued import Declined, No
 from serve_app.connect.browser_login import Departure
-from serve_app.connect.cookies import Cookies, PageShown
+from serve_app.connect.cookies import Cookies, LoginBegun, PageShown
 from serve_app.connect.invitation import Invitations
 from serve_app.connect.pages import notice, question
-from serve_app.connect.ticket import Ticket, Tickets
+from serve_app.connect.ticket import MAX_TRAITS_BYTES, Asked, Ticket, Tickets, Traits, traits_of
 from serve_app.oauth.form import OAuthError
 from serve_app.own_url import OwnUrl
 from tests.support.asgi import Conversation, ask
@@ -28,7 +33,7 @@ from tests.support.connect_office import (
     queried,
 )
 from tests.support.hand_clock import HandClock
-from tests.support.login_provider import ISSUER
+from tests.support.login_provider import ISSUER, NOW
 
 CALLBACK = f"{OWN}/connect/callback"
 
@@ -60,6 +65,21 @@ async def test_a_user_logs_in_reads_where_they_go_agrees_and_is_connected() -> N
     assert office.server.given == {ADA.key: ("state-1", "the-code", AS)}
     assert office.recorder.steps == [("corp:ada", "begin", "git", True), ("corp:ada", "finish", "git", True)]
     assert browser.cookies == {}
+
+
+async def test_the_client_that_asked_hears_when_its_user_is_connected_and_not_before() -> None:
+    office = ConnectOffice()
+    browser = Browser(office)
+    link = office.link(ADA, asked=Asked("e1", b"n" * 16, "git"))
+
+    await agreed(browser, await browser.log_in(await browser.get(link), "ada"), code="", error="access_denied")
+    office.server.reason = "it took too long"
+    await agreed(browser, await browser.log_in(await browser.get(link), "ada"))
+    early = list(office.completed)
+    office.server.reason = ""
+    await agreed(browser, await browser.log_in(await browser.get(link), "ada"))
+
+    assert (early, office.completed) == ([], [(b"n" * 16, f"git\0{ADA.key}", "e1")])
 
 
 async def test_who_is_known_by_a_token_of_the_provider_itself_is_known_by_their_login_there() -> None:
@@ -142,7 +162,7 @@ async def test_where_callers_are_not_told_apart_whoever_comes_is_asked() -> None
 async def test_a_ticket_is_good_for_ten_minutes_for_its_server_and_gateway() -> None:
     office = ConnectOffice(guarded=False)
     browser = Browser(office)
-    stranger = Tickets(b"x" * 32, office.clock).issue(ANONYMOUS.key, "git")
+    stranger = Tickets(b"x" * 32, office.clock).issue(ANONYMOUS, "git")
     own = office.link()
 
     assert (await browser.get(f"/connect/git?ticket={stranger}")).status == 400
@@ -376,20 +396,20 @@ async def test_the_gateway_describes_itself_as_a_client_where_it_has_tls() -> No
 
 
 def test_a_ticket_tells_nobody_anything_of_the_user() -> None:
-    clock = HandClock()
-    url = Invitations(Tickets(SECRET, clock), OwnUrl(None), "http://here").url("token:0::ada", "git", {})
+    clock, ada = HandClock(), Principal("ada", "", Kind.TOKEN, groups=("staff",), token_id="t1")
+    url = Invitations(Tickets(SECRET, clock), OwnUrl(None), "http://here").url(ada, "git", {})
 
     assert url.startswith("http://here/connect/git?ticket=")
     assert "ada" not in url
-    text = url.partition("ticket=")[2]
-    assert Tickets(SECRET, clock).read(text, "git") == Ticket("token:0::ada", "git", clock() + 600.0)
+    ticket = Ticket(ada.key, "git", clock() + 600.0, Traits(groups=("staff",)))
+    assert Tickets(SECRET, clock).read(url.partition("ticket=")[2], "git") == ticket
 
 
 def test_a_url_begins_where_the_client_found_the_gateway() -> None:
     tickets = Tickets(SECRET)
 
     def at(public_url: str | None, host: bytes) -> str:
-        return Invitations(tickets, OwnUrl(public_url), "http://here").url("p", "git", {b"host": host})
+        return Invitations(tickets, OwnUrl(public_url), "http://here").url(ANONYMOUS, "git", {b"host": host})
 
     assert at(None, b"gw.example:8080").startswith("http://gw.example:8080/connect/git?")
     assert at(OWN, b"gw.example:8080").startswith(f"{OWN}/connect/git?")
@@ -415,3 +435,109 @@ def test_a_step_is_found_under_its_own_key_only(key: str, other: str) -> None:
     assert cookies.take(sent, key, PageShown, encrypted=True) == step
     assert (cookies.take(sent, other, PageShown, encrypted=True) is None) is (other != key)
     assert cookies.take([*sent, *sent], key, PageShown, encrypted=True) is None
+
+
+STAFF = msgspec.structs.replace(ADA, groups=("staff",), scopes=("tools",))
+
+
+def let(**assignment: Any) -> PolicySettings:
+    """Whom this is about may use the server `git`."""
+    roles = {"git": RoleSettings(allow=(PermissionSettings(servers=("git",), tools=("*",)),))}
+    return PolicySettings(roles=roles, assignments=(AssignmentSettings(role="git", **assignment),))
+
+
+NOTHING = let(subjects=("root",))
+"""Nobody else may do anything."""
+
+
+@pytest.mark.parametrize("allows", [{"groups": ("staff",)}, {"scopes": ("tools",)}, {"subjects": ("corp:ada",)}])
+async def test_who_may_use_the_server_by_what_they_called_with_is_connected(allows: dict[str, tuple[str, ...]]) -> None:
+    office = ConnectOffice()
+    office.policy = let(**allows)
+    browser = Browser(office)
+
+    done = await agreed(browser, await asked(office, browser, STAFF))
+
+    assert done.status == 200
+    assert list(office.server.given) == [STAFF.key]
+
+
+@pytest.mark.parametrize("policy", [NOTHING, let(groups=("board",)), let(keys=("corp:ada",))])
+async def test_to_whom_the_policy_has_come_to_forbid_the_server_it_is_not_there(policy: PolicySettings) -> None:
+    office = ConnectOffice()
+    office.policy = policy
+    nowhere = ConnectOffice()
+    nowhere.view = personal_view()
+
+    page = await Browser(office).get(office.link(STAFF))
+    unknown = await Browser(nowhere).get(nowhere.link(STAFF))
+
+    assert (page.status, page.body) == (unknown.status, unknown.body) == (404, unknown.body)
+    assert office.recorder.steps == [("corp:ada", "finish", "git", False)]
+
+
+async def test_who_may_no_longer_use_the_server_when_they_come_back_gives_nothing() -> None:
+    office = ConnectOffice()
+    browser = Browser(office)
+    away = await browser.get(office.link(STAFF))
+    office.policy = NOTHING
+    barred = await browser.log_in(away, "ada")
+    office.policy = None
+    page = await asked(office, browser, STAFF)
+    office.policy = NOTHING
+
+    done = await agreed(browser, page)
+
+    assert (barred.status, done.status) == (404, 404)
+    assert len(office.server.begun) == 1
+    assert office.server.given == {}
+    assert browser.cookies == {}
+
+
+async def test_where_callers_are_not_told_apart_the_policy_is_about_everybody() -> None:
+    office = ConnectOffice(guarded=False)
+    office.policy = NOTHING
+
+    assert (await Browser(office).get(office.link())).status == 404
+
+
+async def test_who_is_in_more_groups_than_a_link_can_carry_is_told_of_the_command_where_one_might_count() -> None:
+    crowded = msgspec.structs.replace(ADA, groups=tuple(f"group-{number:030}" for number in range(100)))
+    office = ConnectOffice()
+    office.policy = let(groups=("group-*",))
+    barred = await Browser(office).get(office.link(crowded))
+    office.policy = let(subjects=("corp:ada",))
+    browser = Browser(office)
+
+    done = await agreed(browser, await asked(office, browser, crowded))
+
+    assert (barred.status, done.status) == (403, 200)
+    assert b"only1mcp connect git" in barred.body
+
+
+@given(
+    st.lists(st.text(max_size=200), max_size=60),
+    st.lists(st.text(max_size=200), max_size=60),
+    st.text(max_size=3000),
+)
+def test_a_ticket_has_all_that_counts_or_says_that_it_has_not(groups: list[str], scopes: list[str], acr: str) -> None:
+    holder = msgspec.structs.replace(ADA, groups=tuple(groups), scopes=tuple(scopes), acr=acr)
+
+    traits = traits_of(holder)
+
+    assert len(msgspec.msgpack.encode(traits)) <= MAX_TRAITS_BYTES
+    assert traits.complete == (Ticket(holder.key, "git", 0.0, traits).holder == holder)
+
+
+def test_the_largest_step_is_a_cookie_that_browsers_keep() -> None:
+    clock = HandClock(NOW)
+    groups = ("g" * (MAX_TRAITS_BYTES - 20),)
+    holder = Principal("s" * 150, "https://" + "i" * 150, Kind.TOKEN, groups=groups)
+    asked = Asked("e" * 32, b"n" * 16, "b" * 32)
+    ticket = Ticket(holder.key, "b" * 32, clock() + 600.0, traits_of(holder), asked)
+    step = LoginBegun(ticket, "p" * 32, "n" * 48, "v" * 48, clock() + 600.0)
+
+    name, header = Cookies(SECRET, clock).leave("k", step, encrypted=True)
+
+    assert ticket.traits.complete
+    assert len(name) + len(header) < 4096

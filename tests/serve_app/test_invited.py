@@ -12,14 +12,15 @@ from actors.core.outcome import Failure, FailureKind
 from actors.core.principal import Kind, Principal, Verdict
 from actors.core.tokens.revocations import Revocation, Revocations, Target
 from actors.refs.gone import ActorGone
-from serve_app.connect.ticket import Tickets
+from serve_app.connect.ticket import Ticket, Tickets
 from serve_app.downstream.comeback import Comeback
 from serve_app.downstream.invited import KEY
 from tests.support.bus import SECRET, until
 from tests.support.hand_clock import HandClock
 from tests.support.hand_sleep import HandSleep
-from tests.support.house import Doorway, Plan, Replica, doorway, echo
+from tests.support.house import Doorway, Plan, Replica, doorway, echo, house
 from tests.support.posts import CAPABILITIES_KEY, LegacyClient, ModernClient, modern_meta
+from tests.support.session_router import SessionRouter
 
 PERSONAL = Plan(limits={"personal": True})
 URLS: dict[str, Any] = {"elicitation": {"url": {}}}
@@ -79,12 +80,17 @@ class Users:
         await until(lambda: not self.sleep.asleep or len(self.sleep.taken) > taken)
 
 
-def opened(url: str) -> str:
-    """The principal of the ticket in a URL."""
+def ticket_of(url: str) -> Ticket:
+    """The ticket in a URL."""
     assert url.startswith(START)
     ticket = Tickets(SECRET, lambda: 0.0).read(url.removeprefix(START), "git")
     assert ticket is not None
-    return ticket.principal
+    return ticket
+
+
+def opened(url: str) -> str:
+    """The principal of the ticket in a URL."""
+    return ticket_of(url).principal
 
 
 async def test_a_modern_client_is_asked_to_open_the_page_and_its_retry_is_the_call_from_the_beginning() -> None:
@@ -106,6 +112,7 @@ async def test_a_modern_client_is_asked_to_open_the_page_and_its_retry_is_the_ca
     assert (request["method"], request["params"]["mode"]) == ("elicitation/create", "url")
     assert "'git'" in request["params"]["message"]
     assert opened(request["params"]["url"]) == "anonymous:0::anonymous"
+    assert ticket_of(request["params"]["url"]).asked is None
     assert again["inputRequests"][KEY]["params"]["url"] != request["params"]["url"]
     assert done["got"] == {"a": 1}
     assert [each.get("inputResponses") for each in server.params] == [None] * 3
@@ -133,6 +140,63 @@ async def test_a_client_of_2025_11_25_that_opens_urls_gets_the_error_that_asks_f
     assert (first["mode"], opened(first["url"])) == ("url", "anonymous:0::anonymous")
     assert first["message"]
     assert first["elicitationId"] != second["elicitationId"]
+    assert [asked_by(each["url"]) for each in (first, second)] == [first["elicitationId"], second["elicitationId"]]
+
+
+def asked_by(url: str) -> str:
+    """The elicitation that the ticket in a URL belongs to."""
+    asked = ticket_of(url).asked
+    assert asked is not None
+    return asked.id
+
+
+COMPLETE = "notifications/elicitation/complete"
+
+
+async def test_who_waits_on_a_stream_at_another_ingress_replica_hears_that_their_user_is_done_and_nobody_else() -> None:
+    async with house(Replica(behave=consent)) as built:
+        router = SessionRouter(HandClock())
+        here, there, elsewhere = (built.doorway(router) for _ in range(3))
+        asked, other = LegacyClient(here), LegacyClient(here)
+        for client in (asked, other):
+            await client.initialize(capabilities=URLS)
+        streams = [client.at(there).listen() for client in (asked, other)]
+        for stream in streams:
+            await stream.until(lambda each: each.streams)
+        (told,) = (await asked.call("git__echo")).json["error"]["data"]["elicitations"]
+        ticket = ticket_of(told["url"]).asked
+        assert ticket is not None
+
+        for number, elicitation in enumerate((ticket.id, ticket.id, "another"), start=1):
+            await elsewhere.assembly.sessions.complete(ticket.session, "\0anonymous:0::anonymous", elicitation)
+            if number != 2:  # the second says what is known, which is no news
+                await there.assembly.sessions.read_news()
+        await streams[0].until(lambda each: len(each.events) == 2)
+        again = asked.at(there).listen()
+        await again.until(lambda each: len(each.events) == 2)
+        for stream in (*streams, again):
+            await stream.leave()
+
+    said = [
+        {"jsonrpc": "2.0", "method": COMPLETE, "params": {"elicitationId": each}}
+        for each in (told["elicitationId"], "another")
+    ]
+    assert [stream.events for stream in (*streams, again)] == [said, [], said]
+
+
+async def test_a_page_that_is_left_in_a_session_that_has_ended_is_nobodys_concern() -> None:
+    async with house(Replica(behave=consent)) as built:
+        gateway = built.doorway(SessionRouter(HandClock()))
+        client = LegacyClient(gateway)
+        await client.initialize(capabilities=URLS)
+        (told,) = (await client.call("git__echo")).json["error"]["data"]["elicitations"]
+        ticket = ticket_of(told["url"]).asked
+        assert ticket is not None
+        await client.start_raw(None, verb="DELETE").answered()
+
+        await gateway.assembly.sessions.complete(ticket.session, "\0anonymous:0::anonymous", ticket.id)
+
+        assert gateway.assembly.sessions.known(ticket.session) is None
 
 
 @pytest.mark.parametrize(

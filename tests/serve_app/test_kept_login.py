@@ -73,7 +73,7 @@ def test_a_folder_that_others_can_enter_takes_no_login(folder: Path) -> None:
         keep(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1]"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1]", b'{"gateway": "\xff"}'])
 def test_a_file_that_holds_something_else_is_no_login(folder: Path, content: bytes) -> None:
     path = keep(folder)
     path.write_bytes(content)

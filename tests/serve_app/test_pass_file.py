@@ -80,7 +80,7 @@ def test_a_file_of_another_user_is_not_trusted(path: Path) -> None:
         read_pass(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"url": 5}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"url": 5}', b"\xff", b'{"url": "\xff"}'])
 def test_a_file_that_holds_something_else_is_said_to(path: Path, content: bytes) -> None:
     write_pass(path, HELD)
     path.write_bytes(content)

@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 
 from actors.bus.exchange import Exchange
 from actors.bus.frames import EventKind
 from actors.core.outcome import FailureKind, Reply
 from actors.core.revisions import Era
-from serve_app.downstream.passage import ERROR_STATUS
 from tests.support.asgi import Conversation
 from tests.support.bus import until
 from tests.support.house import Plan, Replica, answer, arguments_of, complete, doorway, fail, keep
@@ -187,10 +185,6 @@ async def test_what_became_of_calls_is_counted_by_backend_method_and_outcome() -
         ("stuck", "tools/call", "cancelled"): 1,
     }
     assert gateway.tallying.tally.responses == {"2xx": 3, "4xx": 1}
-
-
-def test_statuses_are_those_of_the_sdk() -> None:
-    assert dict(ERROR_CODE_HTTP_STATUS) == ERROR_STATUS
 
 
 KEYS = st.text(max_size=8).filter(lambda key: key not in {"resultType", "ttlMs", "cacheScope", "_meta"})

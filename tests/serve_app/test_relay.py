@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from actors.core.incident import Incident
+from actors.core.tally import Tally
 from serve_app.relay import Place, Relay, decode_place, encode_place
 from tests.support.bus import KEYS, until
+from tests.support.bus_peers import connect_stranger
 
 CHANNEL = b"c" * 16
 OTHER = b"o" * 16
@@ -66,6 +69,19 @@ async def test_a_message_for_a_channel_of_this_process_takes_no_detour() -> None
 
     assert end.taken == [(CHANNEL, b"m")]
     assert end.relay.links == 0
+
+
+async def test_a_stranger_who_comes_is_counted() -> None:
+    tally = Tally()
+    async with ends({"note": tally.note}) as (end,):
+        place = await end.relay.place(CHANNEL)
+        stranger = await connect_stranger(place.address)
+        stranger.transport.write(b"GET / HTTP/1.1\r\n\r\n")
+
+        await until(lambda: bool(tally))
+
+    ((labels, times),) = tally.incidents.items()
+    assert (labels.incident, labels.backend, labels.reason, times) == (Incident.LINK_REFUSED, "", "handshake", 1)
 
 
 async def test_nothing_listens_before_the_first_stream_and_all_streams_share_one_address() -> None:

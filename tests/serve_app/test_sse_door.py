@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from actors.core.incident import Incident
 from actors.core.principal import Kind, Principal, Refusal, Verdict
 from actors.core.settings import ServerSettings
 from tests.support.asgi import ask, start
 from tests.support.bus import until
+from tests.support.bus_peers import connect_stranger
 from tests.support.channel_clients import ChannelClient, SseWire
 from tests.support.house import Doorway, Plan, Replica, doorway, house
 
@@ -35,6 +37,17 @@ async def test_a_stream_begins_with_the_address_to_post_to(path: str) -> None:
     assert wire.address.startswith(f"{path}/messages?session=")
     assert (wire.stream.status, wire.stream.header("content-type")) == (200, "text/event-stream")
     assert wire.stream.header("x-accel-buffering") == "no"
+
+
+async def test_a_stranger_where_other_ingress_replicas_bring_messages_is_counted() -> None:
+    async with doorway(Replica()) as gateway:
+        place = await gateway.assembly.relay.place(b"c" * 16)
+        stranger = await connect_stranger(place.address)
+        stranger.transport.write(b"GET / HTTP/1.1\r\n\r\n")
+
+        await until(lambda: bool(gateway.tallying.tally.incidents))
+
+    assert [each.incident for each in gateway.tallying.tally.incidents] == [Incident.LINK_REFUSED]
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "text/event-stream", "text/*;q=0.5"])

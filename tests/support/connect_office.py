@@ -21,7 +21,7 @@ from serve_app.connect.browser_login import BrowserLogins
 from serve_app.connect.connections import Connections
 from serve_app.connect.cookies import Cookies
 from serve_app.connect.door import ConnectDoor
-from serve_app.connect.ticket import Tickets
+from serve_app.connect.ticket import Asked, Tickets
 from serve_app.http import HttpRequest, Receive, Scope, Send, header_map
 from serve_app.outlook import Outlook
 from serve_app.own_url import OwnUrl
@@ -137,6 +137,10 @@ class ConnectOffice:
         """Replicas that are not to be found."""
         self.woken: list[str] = []
         self.recorder = RecordedSteps()
+        self.completed: list[tuple[bytes, str, str]] = []
+        """The session, its owner and the elicitation, of those who were done."""
+        self.policy: PolicySettings | None = None
+        """What callers may do now."""
         self.provider = LoginProvider()
         self.tickets = Tickets(SECRET, self.clock)
         self.connections = Connections(lambda: self.view, self._find, lambda: self, self.recorder)
@@ -149,6 +153,8 @@ class ConnectOffice:
             OwnUrl(public_url),
             self.connections,
             HandClock(0.0),
+            admits=self._admits,
+            complete=self._complete,
             guarded=guarded,
             logins=BrowserLogins(known, OWN, verifier) if logins else None,
         )
@@ -156,9 +162,9 @@ class ConnectOffice:
     def wake(self, backend: str) -> None:
         self.woken.append(backend)
 
-    def link(self, principal: Principal = ANONYMOUS, backend: str = "git") -> str:
+    def link(self, principal: Principal = ANONYMOUS, backend: str = "git", asked: Asked | None = None) -> str:
         """Where a principal is asked to go, without the origin."""
-        return f"/connect/{backend}?ticket={self.tickets.issue(principal.key, backend)}"
+        return f"/connect/{backend}?ticket={self.tickets.issue(principal, backend, asked)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -167,6 +173,12 @@ class ConnectOffice:
         request = HttpRequest(scope["method"], scope["path"], query, headers, found, receive, send, 65_536, 5.0)
         assert self.door.knows(scope["path"])
         await self.door.serve(request)
+
+    def _admits(self, caller: Caller, backend: str) -> bool:
+        return reception_of(self, None, self.policy).admits(caller, backend)
+
+    async def _complete(self, session: bytes, owner: str, elicitation: str) -> None:
+        self.completed.append((session, owner, elicitation))
 
     async def _find(self, key: ReplicaKey) -> ScriptedServer:
         if self.away or key.index in self.lost:
@@ -238,10 +250,16 @@ def connection_routes(
     office: ConnectOffice, verify: Verify | None, policy: PolicySettings | None = None
 ) -> tuple[Any, ...]:
     """The part of the admin API, for callers whom `verify` knows."""
+    reception = reception_of(office, verify, policy)
+    return ConnectionRoutes(office.connections, reception, guarded=verify is not None).routes()
+
+
+def reception_of(office: ConnectOffice, verify: Verify | None, policy: PolicySettings | None) -> Reception:
+    """Who says what the policy lets callers do."""
     outlook = Outlook(_no_router, lambda _: None)
     reception = Reception(Authentication(verify), outlook, peer_of, policy, office.clock)
     outlook.adopt(office.view)
-    return ConnectionRoutes(office.connections, reception, guarded=verify is not None).routes()
+    return reception
 
 
 def _no_router() -> Any:

@@ -1,4 +1,4 @@
-"""Who may have how much of each principal's quota of calls, streams and WebSockets, as the Router keeps it.
+"""Who may have how much of each principal's quota of calls, as the Router keeps it.
 
 What runs elsewhere is deducted; of the rest everyone gets what is in proportion to what is wanted of it.
 """

@@ -1,7 +1,4 @@
-"""How much each principal has here of what quotas are about, and how much may be: this ingress replica's part.
-
-Calls, streams and WebSockets are counted alike and apart, each under a key of its own.
-"""
+"""How many calls of each principal run here, and how many may: this ingress replica's part of a quota."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,20 +7,19 @@ import msgspec
 
 from actors.core.limits.admission import Reason, Refused, refused
 from actors.core.limits.lease import LEASE_SECONDS
-from actors.core.principal import Principal
 
 MAX_HOLDS: Final = 2_000
 """Principals in one report; further ones are in the next."""
 
-RETRY_SECONDS: Final = {Reason.CALLS: 1.0, Reason.STREAMS: 5.0, Reason.WEBSOCKETS: 5.0}
-"""When a refused caller may try again: nobody knows when one ends, but most calls do so sooner than a stream."""
+RETRY_SECONDS: Final = 1.0
+"""When a refused caller may try again: nobody knows when a call ends, but most do so soon."""
 
 
 class Hold(msgspec.Struct, frozen=True, array_like=True):
     """What one replica has of the quota of a principal."""
 
     key: str
-    """Whose it is, and what is counted, see `key_of`."""
+    """`Principal.key`."""
     most: int
     """The quota."""
     running: int
@@ -63,15 +59,8 @@ class HoldCount:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def begin(self, key: str, most: int, now: float) -> Hold | None:
-        """If nothing is known of this one yet, what to ask the Router before the first is counted."""
-        if self._replicas == 1 or key in self._counts:
-            return None
-        self._counts[key] = _Count(most, self._first_share(most), now)
-        return Hold(key, most, 0, 1)
-
-    def enter(self, key: str, most: int, now: float, what: Reason = Reason.CALLS) -> Refused | None:
-        """A principal wants one more; `leave` must follow unless that is refused."""
+    def enter(self, key: str, most: int, now: float) -> Refused | None:
+        """A call wants to run; `leave` must follow unless that is refused."""
         count = self._counts.get(key)
         if count is None:
             count = self._counts[key] = _Count(most, self._first_share(most), now)
@@ -79,13 +68,13 @@ class HoldCount:
             count.most, count.share = most, self._first_share(most)
         if count.running >= count.share:
             count.refused += 1
-            return refused(what, RETRY_SECONDS[what])
+            return refused(Reason.CALLS, RETRY_SECONDS)
         count.running += 1
         count.top = max(count.top, count.running)
         return None
 
     def leave(self, key: str) -> None:
-        """One of them has ended; one that began when there was no quota was not counted."""
+        """A call has ended; one that began when there was no quota was not counted."""
         count = self._counts.get(key)
         if count is None or not count.running:
             return
@@ -124,8 +113,3 @@ class HoldCount:
 
     def _first_share(self, most: int) -> int:
         return max(1, most // self._replicas)
-
-
-def key_of(what: Reason, principal: Principal) -> str:
-    """Under what the calls, streams or WebSockets of a principal are counted; that of calls is the shortest."""
-    return principal.key if what is Reason.CALLS else f"{what.value} {principal.key}"

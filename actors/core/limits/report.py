@@ -4,6 +4,7 @@ import msgspec
 
 from actors.core.limits.hold_count import Grant, Hold
 from actors.core.limits.lease import Share, Use
+from actors.core.limits.place_count import Places, Want
 
 
 class LimitReport(msgspec.Struct, frozen=True, array_like=True):
@@ -13,9 +14,11 @@ class LimitReport(msgspec.Struct, frozen=True, array_like=True):
     """Names the replica."""
     uses: tuple[Use, ...] = ()
     holds: tuple[Hold, ...] = ()
+    places: tuple[Places, ...] = ()
+    want: Want | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.uses or self.holds)
+        return bool(self.uses or self.holds or self.places or self.want)
 
 
 class LimitShares(msgspec.Struct, frozen=True, array_like=True):
@@ -23,3 +26,5 @@ class LimitShares(msgspec.Struct, frozen=True, array_like=True):
 
     shares: tuple[Share, ...] = ()
     grants: tuple[Grant, ...] = ()
+    given: bool = False
+    """Whether the replica got the place that it wanted."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from actors.core.principal import Principal
+from actors.core.principal import Kind, Principal
 
 MAX_REVOCATIONS: Final = 10_000
 """They ride in the View. Whoever has more to revoke revokes subjects, clients or an issuer as a whole."""
@@ -46,6 +46,32 @@ class Revocation(msgspec.Struct, frozen=True, array_like=True):
         return hashlib.sha256(named).hexdigest()[:16]
 
 
+class Credential(msgspec.Struct, frozen=True, array_like=True):
+    """What is remembered of the credential that a session was opened with: enough to tell whether it is revoked."""
+
+    subject: str
+    issuer: str
+    client: str = ""
+    token_id: str = ""
+    family: str = ""
+    issued_at: float = 0.0
+    """Each as in `Principal`."""
+
+
+def credential_of(principal: Principal) -> Credential | None:
+    """That by which a principal was recognised; nothing if there was none."""
+    if principal.kind is Kind.ANONYMOUS:
+        return None
+    return Credential(
+        principal.subject,
+        principal.issuer,
+        principal.client,
+        principal.token_id,
+        principal.family,
+        principal.issued_at,
+    )
+
+
 class Revocations(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """All of them at one time."""
 
@@ -53,8 +79,8 @@ class Revocations(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """Another one after each change; empty if nobody has said anything yet."""
     entries: tuple[Revocation, ...] = ()
 
-    def covers(self, principal: Principal) -> bool:
-        """Whether the credential by which a principal was recognised is worth nothing any more."""
+    def covers(self, principal: Principal | Credential) -> bool:
+        """Whether a credential, or that by which a principal was recognised, is worth nothing any more."""
         before = self._before
         if not before:
             return False
