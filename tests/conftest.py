@@ -14,7 +14,7 @@ settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the tests with gateways those that kill something under load come last."""
+    """Tests with gateways come first, see `tests.support.turns`."""
     items.sort(key=lambda item: turn_of(item.nodeid))
 
 
