@@ -197,6 +197,10 @@ class Backend:
         """See `ConsentDesk.finish`."""
         return await self._consents.finish(principal, state, code, issuer)
 
+    async def heed_consent(self, principal: str) -> None:
+        """See `ConsentDesk.heed`."""
+        self._consents.heed(principal)
+
     async def drop_consent(self, principal: str) -> str:
         """See `ConsentDesk.drop`."""
         return await self._consents.drop(principal)

@@ -42,11 +42,15 @@ class ConsentDesk:
         """
         if self._consents is None:
             return NO_CONSENTS
-        giver = giver_of(principal)
-        fault = await self._consents.finish(giver, state, code, issuer)
-        if not fault and giver == FOR_LISTS:
-            self._supervisor.hurry()
+        fault = await self._consents.finish(giver_of(principal), state, code, issuer)
+        if not fault:
+            self.heed(principal)
         return fault
+
+    def heed(self, principal: str) -> None:
+        """Another replica has finished it: what waited for that goes on."""
+        if giver_of(principal) == FOR_LISTS:
+            self._supervisor.hurry()
 
     async def drop(self, principal: str) -> str:
         """Let go of the tokens of a principal, here and at the authorization server, and close their conversation; why

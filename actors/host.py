@@ -109,6 +109,14 @@ class BackendHost:
         """
         return await self._held[key].finish_consent(principal, state, code, issuer)
 
+    async def heed_consent(self, key: ReplicaKey, principal: str) -> None:
+        """See `Backend.heed_consent`.
+
+        Raises:
+            KeyError: it is not here.
+        """
+        await self._held[key].heed_consent(principal)
+
     async def drop_consent(self, key: ReplicaKey, principal: str) -> str:
         """See `Backend.drop_consent`.
 

@@ -91,6 +91,14 @@ class BackendRef:
         )
         return fault
 
+    async def heed_consent(self, principal: str) -> None:
+        """See `Backend.heed_consent`.
+
+        Raises:
+            ActorGone: it has not heard.
+        """
+        await ask(self._handle.heed_consent, self.key, principal)
+
     async def drop_consent(self, principal: str) -> str:
         """See `Backend.drop_consent`.
 

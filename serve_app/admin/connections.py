@@ -93,9 +93,12 @@ class ConnectionRoutes:
 
     async def _list(self, asked: Asked) -> Answer:
         key = self._key(asked.caller)
-        servers = [name for name in self._connections.servers if self._sees(asked.caller, name)]
-        pages = [ConnectionPage(name, key is not None and await self._connections.has(key, name)) for name in servers]
-        return Answer(200, ConnectionsPage(tuple(pages)))
+        pages = [
+            ConnectionPage(name, key is not None and await self._connections.has(key, name))
+            for name in self._connections.servers
+        ]
+        shown = (page for page in pages if page.connected or self._sees(asked.caller, page.server))
+        return Answer(200, ConnectionsPage(tuple(shown)))
 
     async def _begin(self, asked: Asked, *, lists: bool) -> Answer:
         principal = self._principal(asked, lists=lists)
@@ -125,7 +128,10 @@ class ConnectionRoutes:
     async def _drop(self, asked: Asked, *, lists: bool) -> Answer:
         principal = self._principal(asked, lists=lists)
         if isinstance(principal, Answer):
-            return principal
+            kept = None if lists else await self._kept(asked)
+            if kept is None:
+                return principal
+            principal = kept
         reason = await self._connections.drop(asked.caller, principal, asked.names["name"])
         return error(502, reason) if reason else Answer(204)
 
@@ -136,6 +142,13 @@ class ConnectionRoutes:
             return error(404, f"there is no server {name!r} to which users are connected")
         key = FOR_LISTS if lists else self._key(asked.caller)
         return error(409, NOBODY) if key is None else key
+
+    async def _kept(self, asked: Asked) -> str | None:
+        """Who it is about, if they have given something: that they may take back, whatever the policy says by now."""
+        key, name = self._key(asked.caller), asked.names["name"]
+        if key is None or name not in self._connections.servers:
+            return None
+        return key if await self._connections.has(key, name) else None
 
     def _sees(self, caller: Caller, server: str) -> bool:
         return caller.principal is OWNER or self._reception.offer(caller, server) is not None

@@ -24,6 +24,9 @@ class Consenting(Protocol):
     async def finish_consent(self, principal: str, state: str, code: str, issuer: str) -> str:
         """See `Backend.finish_consent`."""
 
+    async def heed_consent(self, principal: str) -> None:
+        """See `Backend.heed_consent`."""
+
     async def drop_consent(self, principal: str) -> str:
         """See `Backend.drop_consent`."""
 
@@ -81,6 +84,8 @@ class Connections:
     async def finish(self, caller: Caller, principal: str, backend: str, state: str, code: str, issuer: str) -> str:
         """Keep what the user has given; why it is not, or an empty text.
 
+        The other replicas are told, so that none waits; one that does not hear it looks for itself.
+
         Raises:
             ActorGone: nobody knows what came of it.
         """
@@ -91,6 +96,10 @@ class Connections:
             self._note(caller, "finish", principal, backend, UNKNOWN)
             raise
         self._note(caller, "finish", principal, backend, reason)
+        found = None if reason else self._view().backends.get(backend)
+        for replica in () if found is None else found.replicas:
+            with suppress(ActorGone):
+                await (await self._find_backend(replica.key)).heed_consent(principal)
         return reason
 
     def refused(self, caller: Caller, principal: str, backend: str, reason: str) -> None:

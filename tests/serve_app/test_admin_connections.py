@@ -70,6 +70,32 @@ async def test_who_disconnects_is_forgotten_by_every_replica() -> None:
     assert desk.connect.recorder.steps[-1] == ("bob", "drop", "git", True)
 
 
+async def test_who_may_not_use_a_server_any_more_can_still_take_back_what_they_gave() -> None:
+    roles = {"git": RoleSettings(allow=(PermissionSettings(servers=("git",), tools=("*",)),))}
+    desk = Desk(policy=PolicySettings(roles=roles, assignments=(AssignmentSettings(role="git", subjects=("ann",)),)))
+    desk.connect.server.given[BOB] = "state-1", "c", AS
+
+    listed = await desk.ask("GET", "")
+    dropped = await desk.ask("DELETE", "/git")
+    again = [await desk.ask("DELETE", "/git"), await desk.ask("GET", "")]
+
+    assert listed.json == {"connections": [{"server": "git", "connected": True}]}
+    assert dropped.status == 204
+    assert (again[0].status, again[1].json) == (404, {"connections": []})
+
+
+async def test_when_the_gateway_is_connected_no_replica_waits_any_longer() -> None:
+    desk = Desk(replicas=3)
+    desk.connect.server.reason = "it took too long: begin again"
+    await desk.ask("PUT", "/git/lists", FINISH, "admin")
+    before = list(desk.connect.server.heeded)
+
+    desk.connect.server.reason = ""
+    await desk.ask("PUT", "/git/lists", FINISH, "admin")
+
+    assert (before, desk.connect.server.heeded) == ([], [""] * 3)
+
+
 async def test_the_gateway_itself_is_connected_by_who_may_change_servers() -> None:
     desk = Desk()
 

@@ -53,6 +53,7 @@ class ScriptedServer:
         self.given: dict[str, tuple[str, str, str]] = {}
         """State, code and issuer, by principal."""
         self.dropped: list[str] = []
+        self.heeded: list[str] = []
         self.reason = ""
         """Why it finishes and drops nothing."""
         self.declines: Declined | None = None
@@ -74,6 +75,9 @@ class ScriptedServer:
         if not self.reason:
             self.given[principal] = state, code, issuer
         return self.reason
+
+    async def heed_consent(self, principal: str) -> None:
+        self.heeded.append(principal)
 
     async def drop_consent(self, principal: str) -> str:
         self.dropped.append(principal)
