@@ -58,6 +58,8 @@ class Auditing:
         """`source` names this process to the Audit; `clock` is in seconds, `now` tells the time with its zone."""
         self._source = source
         self._find_audit = find_audit
+        self._audit: Writer | None = None
+        """Whom the last batch went to: finding it takes as long as sending to it."""
         self._settings = settings
         self._clock = clock
         self.now = now
@@ -135,9 +137,11 @@ class Auditing:
         if self._silent_since is None:
             self._silent_since = self._clock()
         try:
-            receipt = await self._find_audit().write(batch)
+            self._audit = self._audit or self._find_audit()
+            receipt = await self._audit.write(batch)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the batch is kept
             log.debug("audit_batch_kept", reason=repr(error))
+            self._audit = None
             return False
         self._silent_since = None
         self._dropped += receipt.dropped

@@ -163,6 +163,24 @@ async def test_of_many_strangers_a_number_is_listed_and_the_rest_is_counted() ->
     }
 
 
+async def test_the_audit_is_looked_for_again_only_when_it_has_not_answered() -> None:
+    writers: list[WriterDouble] = []
+
+    def find() -> WriterDouble:
+        writers.append(WriterDouble())
+        return writers[-1]
+
+    auditing = Auditing("ingress:1", find, AuditSettings(), HandClock(), lambda: NOW)
+    for number in range(6):
+        if number == 3:
+            writers[0].away = True
+        auditing.note(event(str(number)))
+        await auditing.send()
+    await auditing.drain()
+
+    assert [[each["name"] for each in read(writer.events)] for writer in writers] == [["0", "1", "2"], ["3", "4", "5"]]
+
+
 async def test_an_event_that_cannot_be_written_down_is_lost_and_counted_and_harms_nobody() -> None:
     writer = WriterDouble()
     auditing = auditing_to(writer)
