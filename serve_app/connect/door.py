@@ -25,6 +25,17 @@ from serve_app.connect.browser_login import BrowserLogins
 from serve_app.connect.connections import Connections
 from serve_app.connect.cookies import Cookies, LoginBegun, PageShown, SentAway
 from serve_app.connect.invitation import PREFIX
+from serve_app.connect.notices import (
+    ANOTHER,
+    DONE,
+    LATER,
+    NO_SERVER,
+    SOON,
+    STALE,
+    WRONG_VERB,
+    explained,
+    trouble,
+)
 from serve_app.connect.pages import Page, notice, question, sent, with_headers
 from serve_app.connect.ticket import Ticket, Tickets
 from serve_app.http import JSON, BodyTooLarge, HttpRequest, respond
@@ -44,28 +55,6 @@ CLIENT: Final = f"{PREFIX}client"
 MAX_PARAMETERS: Final = 20
 
 KEY_BYTES: Final = 32
-
-STALE: Final = notice(
-    400,
-    "This page cannot be opened",
-    "The link is not complete, or older than ten minutes, or was used, or was opened first in another browser.",
-    "Call the tool again, and open the link that you are given then.",
-)
-ANOTHER: Final = notice(
-    403,
-    "This is not for you",
-    "The link was made for somebody else than who is logged in here. Nothing has happened.",
-    "If somebody sent it to you: whoever opens it would let the sender act in their name. Tell your administrator.",
-)
-NO_SERVER: Final = notice(404, "There is no such server", "There is none to which users are connected by this name.")
-SOON: Final = notice(503, "Come again in a moment", "The server is being started. Load this page again in a moment.")
-DONE: Final = notice(
-    200, "You are connected", "The gateway acts for you there from now on. Close this page and go on in your client."
-)
-LATER: Final = notice(503, "Come again later", "The gateway cannot write down at the moment what is done here.")
-WRONG_VERB: Final = with_headers(
-    notice(405, "This page is for a browser", "Open it with GET."), (b"allow", b"GET, POST")
-)
 
 log = structlog.get_logger()
 
@@ -167,10 +156,10 @@ class ConnectDoor:
         logins = self._logins
         provider = None if logins is None else logins.provider_of(ticket.principal)
         if logins is None or provider is None:
-            return _explained(backend)
+            return explained(backend)
         departure = await logins.begin(provider, origin + LOGIN)
         if isinstance(departure, OAuthError):
-            return _trouble(departure)
+            return trouble(departure)
         step = LoginBegun(ticket, provider, departure.nonce, departure.verifier, self._cookies.until)
         return sent(departure.url, self._cookies.leave(departure.state, step, encrypted=_encrypted(origin)))
 
@@ -189,7 +178,7 @@ class ConnectDoor:
         used = self._cookies.remove(key, encrypted=encrypted)
         found = await self._logins.finish(step.provider, said, step.nonce, step.verifier, origin + LOGIN)
         if isinstance(found, OAuthError):
-            return with_headers(_trouble(found), used)
+            return with_headers(trouble(found), used)
         if step.ticket.principal not in found:
             log.warning("connect_by_another", backend=step.ticket.backend)
             self._note_refused(request, step.ticket, "the link was opened by somebody else")
@@ -258,7 +247,7 @@ class ConnectDoor:
         if self._admits(_caller(request, ticket), ticket.backend):
             return None
         self._note_refused(request, ticket, "the policy does not allow it")
-        return NO_SERVER if ticket.traits.complete else _explained(ticket.backend)
+        return NO_SERVER if ticket.traits.complete else explained(ticket.backend)
 
     def _note_refused(self, request: HttpRequest, ticket: Ticket, reason: str) -> None:
         self._connections.refused(_caller(request, ticket), ticket.principal, ticket.backend, reason)
@@ -286,17 +275,3 @@ def _caller(request: HttpRequest, ticket: Ticket) -> Caller:
 
 def _encrypted(origin: str) -> bool:
     return origin.startswith("https:")
-
-
-def _explained(backend: str) -> Page:
-    return notice(
-        403,
-        f"Connect to {backend} from your terminal",
-        "The gateway cannot see in a browser who you are. Whoever you are as its client, this command connects you, "
-        "with the token that you use there in the variable ONLY1MCP_TOKEN, or after only1mcp login:",
-        code=f"only1mcp connect {backend}",
-    )
-
-
-def _trouble(error: OAuthError) -> Page:
-    return notice(error.status, "The login has not worked", f"{error.description or error.error}.")
