@@ -238,12 +238,16 @@ async def test_a_compressed_bomb_is_refused_at_the_limit() -> None:
 
 async def test_requests_over_the_pool_wait_unsent() -> None:
     at_once, most = 0, 0
+    full = asyncio.Event()
 
     async def answer(received: web.Request) -> web.StreamResponse:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
-        await asyncio.sleep(0.01)
+        if most == 3:
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0.01)  # time for one too many
         at_once -= 1
         return await echo(received)
 
