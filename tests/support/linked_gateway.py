@@ -14,7 +14,7 @@ from actors.bus.dialer import CallerLink, dial
 from actors.bus.keychain import Keychain
 from actors.core import jsonrpc
 from actors.core.endpoints import StdioEndpoint
-from actors.core.membership import ReplicaKey
+from actors.core.membership import ReplicaKey, ReplicaState
 from actors.core.outcome import Failure, Reply
 from actors.core.settings import BackendSettings, Naming
 from actors.core.view import View
@@ -57,6 +57,13 @@ class LinkedGateway:
     def open(self) -> list[CallerLink]:
         """The links that are not closed."""
         return [link for link in self.dialled if not link.closed]
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the ingress has heard that every replica takes calls: links are opened before that."""
+        backend = self.outlook.view.backends.get("git")
+        ups = [] if backend is None else [each for each in backend.replicas if each.state is ReplicaState.UP]
+        return len(ups) == SETTINGS.replicas
 
     async def rotate(self) -> int:
         """Make the next key and wait until new links are opened with it; its number."""
@@ -167,7 +174,7 @@ async def linked_gateway() -> AsyncIterator[LinkedGateway]:
         following = asyncio.create_task(gateway.outlook.follow())
         try:
             await asyncio.gather(*(backend.begin() for backend in gateway.backends))
-            await until(lambda: len(gateway.open) == SETTINGS.replicas)
+            await until(lambda: len(gateway.open) == SETTINGS.replicas and gateway.is_up)
             yield gateway
         finally:
             following.cancel()
