@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class Limiting:
-    """What one ingress replica lets through. No request waits for the Router."""
+    """What one ingress replica lets through. No call waits for the Router; a stream does, where there is a quota."""
 
     def __init__(
         self,

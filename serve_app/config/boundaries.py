@@ -54,8 +54,7 @@ def _quota(quota: QuotaSettings, replicas: int) -> str:
     held = {name: getattr(quota, name) for name in HELD if getattr(quota, name) is not None}
     most = [counted(number, _HELD[name]) for name, number in held.items()]
     about = _about({"principals": quota.principals, "roles": quota.roles}.items())
-    shared = [name for name in held if name != "sessions"]
-    note = "" if replicas == 1 or not shared else f"; {', '.join(shared)} in shares of {replicas} ingress replicas"
+    note = f"; calls in shares of {replicas} ingress replicas" if replicas > 1 and "calls" in held else ""
     return f"at most {', '.join(most)} of a principal at the same time{about}{note}"
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from actors.core import jsonrpc
 from actors.core.elicitation import URL_SINCE
 from actors.core.outcome import Failure, FailureKind, Outcome, Reply, failure_error
-from actors.core.principal import ANONYMOUS, Principal
+from actors.core.principal import Principal
 from actors.core.rendering import error_for, result_for
 from actors.core.request import Request
 from actors.core.revisions import Era
@@ -45,7 +45,7 @@ def conclude(
     end: Outcome,
     where: Where | None,
     headers: Mapping[bytes, bytes],
-    principal: Principal = ANONYMOUS,
+    principal: Principal,
 ) -> Conclusion:
     """The answer to a request whose call to this backend has ended so; the members of a reply are objects.
 

@@ -12,7 +12,7 @@ from actors.core.ask import Ask
 from actors.core.ask_forms import ask_for
 from actors.core.impossible import Impossible
 from actors.core.outcome import Failure, FailureKind, Outcome, Reply
-from actors.core.principal import ANONYMOUS, Principal
+from actors.core.principal import Principal
 from actors.core.request import Request
 from actors.core.revisions import Era
 from actors.core.tally import ASKED, outcome_label
@@ -40,10 +40,10 @@ class Passage:
         responder: Responder,
         backend: BackendView,
         *,
+        principal: Principal,
         resumable: bool,
         trail: str | None = None,
         headers: Mapping[bytes, bytes] | None = None,
-        principal: Principal = ANONYMOUS,
     ) -> None:
         """`resumable` says whether the client can come back for what it missed, `trail` is what it came back with.
 

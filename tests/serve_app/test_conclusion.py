@@ -13,6 +13,7 @@ from actors.core import jsonrpc
 from actors.core.client import Client
 from actors.core.membership import ReplicaKey
 from actors.core.outcome import Failure, FailureKind, Outcome, Reply
+from actors.core.principal import ANONYMOUS
 from actors.core.request import Request
 from actors.core.revisions import Era
 from actors.core.settings import ServerSettings
@@ -50,7 +51,7 @@ def told(end: Outcome, revision: str = MODERN, where: Where | None = WHERE, endp
     carried = Bridge(SECRET), questions, Trails(SECRET), TaskIds(SECRET), Retries()
     ways = Ways(*carried, keep_alive_seconds=15.0, grace_seconds=5.0, invitations=invitations)
     request = Request(b"7", "tools/call", {"name": jsonrpc.raw("echo")}, {}, Client(revision, "ada", endpoint))
-    status, body, headers = conclude(ways, request, "git", end, where, {})
+    status, body, headers = conclude(ways, request, "git", end, where, {}, ANONYMOUS)
     return status, json.loads(body), dict(headers)
 
 

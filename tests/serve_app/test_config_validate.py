@@ -152,7 +152,7 @@ def test_what_may_be_done_how_much_of_it_and_what_is_remembered_has_its_lines(tm
         "limit all: 1 call in 0.5 s, up to 9 at once, for everyone together, of tools git_* x",
         "limit each: 5 calls in 60 s, for each role and tool, of roles ops",
         "quota: at most 1 call, 9 sessions, 3 streams, 2 WebSockets of a principal at the same time; "
-        "calls, streams, websockets in shares of 2 ingress replicas",
+        "calls in shares of 2 ingress replicas",
         "quota: at most 1 session of a principal at the same time, of principals svc-*",
         f"audit: {tmp_path / 'audit.jsonl'}, arguments: digest; calls are refused while it cannot be written; "
         "also sent to syslog 127.0.0.1:514 and OTLP",
